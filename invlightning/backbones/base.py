@@ -1,0 +1,69 @@
+"""Contract of the networks that score a (user, item) pair."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from invlightning.specs import Specified
+
+
+class Backbone(Specified, nn.Module, ABC):
+    """A network built from ``(num_users, num_items)`` that scores pairs.
+
+    The sizes are the first two constructor arguments of every subclass. They are remembered from
+    the constructor call, so that a subclass need not hand them to ``super().__init__``.
+
+    Attributes:
+        num_users: Number of users U.
+        num_items: Number of items I.
+    """
+
+    num_users: int
+    num_items: int
+
+    def __init__(self, num_users: int | None = None, num_items: int | None = None) -> None:
+        super().__init__()
+        given = [*self.init_args.values(), num_users, num_items]
+        self.num_users, self.num_items = int(given[0] or 0), int(given[1] or 0)
+
+    @abstractmethod
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores pairs.
+
+        Args:
+            users: User indices; broadcast against ``items``.
+            items: Item indices, for example ``(B,)`` beside ``(B,)`` or ``(B, K)`` beside
+                ``(B, 1)``.
+
+        Returns:
+            Logits of the broadcast shape.
+        """
+
+    def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
+        """Scores the items ``start .. stop-1`` for each user.
+
+        Override it where scoring a block is cheaper than scoring its pairs one by one.
+
+        Args:
+            users: ``(B,)`` user indices.
+            start: First item.
+            stop: One past the last item.
+
+        Returns:
+            ``(B, stop - start)`` logits.
+        """
+        items = torch.arange(start, stop, device=users.device)
+        logits: Tensor = self(users.unsqueeze(1), items.unsqueeze(0))
+        return logits
+
+    def score_all(self, users: Tensor) -> Tensor:
+        """Scores the whole catalogue for each user.
+
+        Args:
+            users: ``(B,)`` user indices.
+
+        Returns:
+            ``(B, num_items)`` logits.
+        """
+        return self.score_range(users, 0, self.num_items)

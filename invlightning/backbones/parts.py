@@ -1,0 +1,167 @@
+"""Parts that the matrix factorizations and the neural networks share."""
+
+import torch
+from torch import Tensor, nn
+
+# Floats of the widest hidden activation while a catalogue is scored: a processor is fastest when
+# the block stays in its cache, an accelerator when the block is large.
+_CPU_BLOCK_FLOATS = 2**18
+_BLOCK_FLOATS = 2**24
+
+
+def check_sizes(num_users: int, num_items: int, embedding_dim: int) -> None:
+    """Refuses sizes below one.
+
+    Raises:
+        ValueError: If a size is below one.
+    """
+    sizes = {"num_users": num_users, "num_items": num_items, "embedding_dim": embedding_dim}
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} is {size}, but a backbone needs at least 1.")
+
+
+def embedding_table(rows: int, dim: int, sparse: bool, std: float = 0.01) -> nn.Embedding:
+    """Makes a table of embeddings drawn from N(0, std^2).
+
+    Args:
+        rows: Number of users or items.
+        dim: Length of an embedding.
+        sparse: Whether the gradient holds the looked-up rows only.
+        std: Standard deviation; 0 gives a table of zeros.
+    """
+    # from_pretrained fills the table once; nn.Embedding would draw N(0, 1) for all of it before.
+    values = torch.zeros(rows, dim) if std == 0 else torch.empty(rows, dim).normal_(0, std)
+    table: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
+        values, freeze=False, sparse=sparse
+    )
+    return table
+
+
+def output_layer(width: int) -> nn.Linear:
+    """Makes the last layer, ``width`` features to one logit, in LeCun-uniform initialization."""
+    layer = nn.Linear(width, 1)
+    nn.init.kaiming_uniform_(layer.weight, a=1, nonlinearity="sigmoid")
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class FactorProduct(nn.Module):
+    """Product of the user's and the item's embedding, entry by entry.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        embedding_dim: Length d of the embeddings.
+        sparse: Whether the gradients of the tables hold the looked-up rows only.
+    """
+
+    def __init__(self, num_users: int, num_items: int, embedding_dim: int, sparse: bool) -> None:
+        super().__init__()
+        self.users = embedding_table(num_users, embedding_dim, sparse)
+        self.items = embedding_table(num_items, embedding_dim, sparse)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Returns features of the broadcast shape with d entries behind it."""
+        product: Tensor = self.users(users) * self.items(items)
+        return product
+
+    def score_range(self, users: Tensor, start: int, stop: int, weight: Tensor) -> Tensor:
+        """Returns the ``(B, stop - start)`` inner products of the features with ``weight``.
+
+        Args:
+            users: ``(B,)`` user indices.
+            start: First item.
+            stop: One past the last item.
+            weight: ``(d,)`` or ``(1, d)`` weights of the features.
+        """
+        scores: Tensor = (self.users(users) * weight) @ self.items.weight[start:stop].T
+        return scores
+
+
+class Tower(nn.Module):
+    """Fully connected layers over the user's and the item's embedding side by side.
+
+    The embeddings have d 2^(n-1) entries each, and each of the n layers (dropout, linear, ReLU)
+    halves the width down to d. The first layer, which has three quarters of the arithmetic, is
+    linear in the pair: its user half and its item half are computed once each and added by
+    broadcasting, so scoring many items of a user, or a catalogue, does not repeat them.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        embedding_dim: Width d of the last layer.
+        num_layers: Number n of layers.
+        dropout: Probability that an input of a layer is dropped in training. A user who is
+            broadcast against several items has one mask for all of them in the first layer.
+        sparse: Whether the gradients of the tables hold the looked-up rows only.
+
+    Raises:
+        ValueError: If ``num_layers`` is below one or ``dropout`` is not in [0, 1).
+    """
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        embedding_dim: int,
+        num_layers: int,
+        dropout: float,
+        sparse: bool,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"num_layers is {num_layers}, but a tower needs at least 1.")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}, expected at least 0 and less than 1.")
+        width = embedding_dim * 2 ** (num_layers - 1)
+        self.users = embedding_table(num_users, width, sparse)
+        self.items = embedding_table(num_items, width, sparse)
+        self.dropout = nn.Dropout(dropout)
+        self.pair = _hidden_layer(2 * width, width)
+        layers: list[nn.Module] = [nn.ReLU(inplace=True)]
+        while width > embedding_dim:
+            linear = _hidden_layer(width, width // 2)
+            layers += [nn.Dropout(dropout), linear, nn.ReLU(inplace=True)]
+            width //= 2
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Returns features of the broadcast shape with d entries behind it."""
+        features: Tensor = self.layers(self._user_half(users) + self._item_half(items))
+        return features
+
+    def score_range(self, users: Tensor, start: int, stop: int, weight: Tensor) -> Tensor:
+        """Returns the ``(B, stop - start)`` inner products of the features with ``weight``.
+
+        The items are taken in blocks, so that memory does not grow with the catalogue.
+
+        Args:
+            users: ``(B,)`` user indices.
+            start: First item.
+            stop: One past the last item.
+            weight: ``(d,)`` or ``(1, d)`` weights of the features.
+        """
+        half = self._user_half(users).unsqueeze(1)
+        floats = _CPU_BLOCK_FLOATS if half.device.type == "cpu" else _BLOCK_FLOATS
+        block = max(1, floats // max(1, half.numel()))
+        blocks = torch.split(torch.arange(start, stop, device=users.device), block)
+        column = weight.flatten()
+        return torch.cat(
+            [self.layers(half + self._item_half(items)) @ column for items in blocks], 1
+        )
+
+    def _user_half(self, users: Tensor) -> Tensor:
+        weight = self.pair.weight.chunk(2, dim=1)[0]
+        return nn.functional.linear(self.dropout(self.users(users)), weight, self.pair.bias)
+
+    def _item_half(self, items: Tensor) -> Tensor:
+        weight = self.pair.weight.chunk(2, dim=1)[1]
+        return nn.functional.linear(self.dropout(self.items(items)), weight)
+
+
+def _hidden_layer(width_in: int, width_out: int) -> nn.Linear:
+    layer = nn.Linear(width_in, width_out)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer

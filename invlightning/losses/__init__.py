@@ -1,0 +1,16 @@
+"""Losses of labeled and of unlabeled rows."""
+
+from invlightning.losses import functional
+from invlightning.losses.base import LabeledLoss, UnlabeledLoss
+from invlightning.losses.bce import BinaryCrossEntropy
+from invlightning.losses.inverse_dual import InverseDualLoss
+from invlightning.losses.sampled_negative import SampledNegativeLoss
+
+__all__ = [
+    "BinaryCrossEntropy",
+    "InverseDualLoss",
+    "LabeledLoss",
+    "SampledNegativeLoss",
+    "UnlabeledLoss",
+    "functional",
+]

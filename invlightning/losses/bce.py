@@ -1,0 +1,27 @@
+"""Cross entropy of labeled rows."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from invlightning.losses.base import LabeledLoss
+from invlightning.losses.functional import as_float
+
+
+class BinaryCrossEntropy(LabeledLoss):
+    """Binary cross entropy of the logits, the default loss of labeled rows.
+
+    Half-precision logits are computed in float32.
+    """
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Returns the mean of y softplus(-s) + (1 - y) softplus(s).
+
+        Args:
+            logits: ``(B,)`` scores s.
+            labels: ``(B,)`` labels y, 0 or 1 of any dtype.
+
+        Returns:
+            A scalar; float32 for half precision, else of the dtype of ``logits``.
+        """
+        scores = as_float(logits)
+        return F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype))

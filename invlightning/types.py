@@ -1,0 +1,51 @@
+"""Batches and the legend of shapes.
+
+Shapes in docstrings use: B rows of a batch, K unlabeled items a row, U users, I items, N rows of a
+data set, S and T entries of flattened per-user lists. Users and items are int64 indices
+``0 .. U-1`` and ``0 .. I-1``; labels are float32, 1 for a true positive and 0 for a true negative.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class TrainBatch(NamedTuple):
+    """Labeled rows and, beside each, unlabeled items of the same user.
+
+    Attributes:
+        users: ``(B,)`` user indices.
+        items: ``(B,)`` item indices of the labeled pairs.
+        labels: ``(B,)`` 0.0 or 1.0.
+        unlabeled_items: ``(B, K)`` items nobody judged; None where none were drawn.
+        unlabeled_mask: ``(B, K)`` True where ``unlabeled_items`` holds an item. None, the usual
+            case, means everywhere; only users who know every item have False entries.
+        is_meta: True if the rows belong to the meta part that judges inverse gradients.
+        seed: Seed of everything random about this batch.
+    """
+
+    users: Tensor
+    items: Tensor
+    labels: Tensor
+    unlabeled_items: Tensor | None = None
+    unlabeled_mask: Tensor | None = None
+    is_meta: bool = False
+    seed: int = 0
+
+
+class RankingBatch(NamedTuple):
+    """Users whose unseen items are to be ranked.
+
+    Attributes:
+        users: ``(B,)`` user indices.
+        seen_rows: ``(S,)`` row in ``users`` of each seen pair.
+        seen_items: ``(S,)`` item of each seen pair; these are left out of the ranking.
+        target_rows: ``(T,)`` row in ``users`` of each held-out positive.
+        target_items: ``(T,)`` item of each held-out positive.
+    """
+
+    users: Tensor
+    seen_rows: Tensor
+    seen_items: Tensor
+    target_rows: Tensor
+    target_items: Tensor
