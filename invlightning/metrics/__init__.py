@@ -1,0 +1,19 @@
+"""Metrics of labeled rows and of the ranking of all unseen items."""
+
+from invlightning.metrics.labeled import AUC, HARM, MRR, NDCG, GroupAUC, LabeledMetrics
+from invlightning.metrics.log_loss import LogLoss
+from invlightning.metrics.ranking import HitRate, RankingMetrics, RankingNDCG, Recall
+
+__all__ = [
+    "AUC",
+    "HARM",
+    "MRR",
+    "NDCG",
+    "GroupAUC",
+    "HitRate",
+    "LabeledMetrics",
+    "LogLoss",
+    "RankingMetrics",
+    "RankingNDCG",
+    "Recall",
+]
