@@ -1,0 +1,63 @@
+"""Decisions: how much of the direction that unlabeled rows propose is followed."""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from invlightning.specs import Specified
+
+if TYPE_CHECKING:
+    from invlightning.inverse.engine import InnerStep
+
+NONE, INVERSE, DIRECT = 0, 1, 2
+
+
+class StepRecord(NamedTuple):
+    """What one inverse gradient step did; tensors stay on the device.
+
+    Attributes:
+        choice: ``()`` int64: 0 no step, 1 the inverse step, 2 the direct step.
+        risks: ``(3,)`` labeled risk without a step, after the inverse and after the direct step.
+    """
+
+    choice: Tensor
+    risks: Tensor
+
+
+class Decision(Specified, ABC):
+    """Judges the inner step by the labeled risk and carries it out."""
+
+    @abstractmethod
+    def decide(self, step: "InnerStep") -> StepRecord:
+        """Moves the parameters to where the next outer step starts.
+
+        Args:
+            step: The inner step in progress: ``step.propose()`` computes the direction,
+                ``step.risk(c)`` measures the labeled risk at ``origin + c * direction``,
+                ``step.agree(values)`` averages over processes, ``step.settle(c)`` goes there.
+        """
+
+
+class BatchSign(Decision):
+    """One choice a batch among the direct step, the inverse step and none.
+
+    The candidate with the lowest labeled risk wins; in a tie no step comes before the inverse
+    step, and the inverse before the direct one, as in the reference implementation. A risk that
+    is not a number never wins.
+
+    Reference: Lin et al., Inverse Learning with Extremely Sparse Feedback for Recommendation,
+    WSDM 2024, Inverse Gradient.
+    """
+
+    def decide(self, step: "InnerStep") -> StepRecord:
+        """See :meth:`Decision.decide`."""
+        step.propose()
+        candidates = torch.arange(3, device=step.device)
+        signs = (candidates == INVERSE).to(step.dtype) - (candidates == DIRECT).to(step.dtype)
+        coefficients = step.inner_lr * signs
+        risks = step.agree(torch.stack([step.risk(c) for c in coefficients]))
+        choice = risks.argmin()  # the first minimum wins
+        step.settle(coefficients[choice])
+        return StepRecord(choice, risks)
