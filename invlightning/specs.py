@@ -23,6 +23,7 @@ class Specified:
     init_args: dict[str, Any]
 
     def __new__(cls: type[T], *args: Any, **kwargs: Any) -> T:
+        """Records the arguments by the names that ``__init__`` gives them."""
         self = super().__new__(cls)
         signature = inspect.signature(cls.__init__)
         given = dict(signature.bind_partial(self, *args, **kwargs).arguments)
@@ -44,9 +45,9 @@ def import_path(obj: Any) -> str:
     path = f"{obj.__module__}.{obj.__qualname__}"
     if "<" in path:
         raise TypeError(
-            f"{path} cannot be imported again when a checkpoint is loaded. Pass a class or function "
-            "of a module, or functools.partial(ClassName, argument=value), instead of a lambda or "
-            "a local definition."
+            f"{path} cannot be imported again when a checkpoint is loaded: pass a class of a "
+            "module or functools.partial(ClassName, argument=value), not a lambda or a local "
+            "definition."
         )
     return path
 
@@ -57,8 +58,8 @@ def _partial_spec(factory: "partial[Any]") -> dict[str, Any]:
     classes = [part for part in chain if isinstance(part, type)]
     if not classes or (factory.args and factory.args[-1] is not classes[-1]):
         raise TypeError(
-            f"cannot describe {factory!r} for the checkpoint: use functools.partial of a class with "
-            "keyword arguments only."
+            f"cannot describe {factory!r} for the checkpoint: use functools.partial of a class, "
+            "with keyword arguments only."
         )
     init_args = {name: to_spec(value) for name, value in factory.keywords.items()}
     return {"class_path": import_path(classes[-1]), "init_args": init_args}
@@ -93,6 +94,6 @@ def to_spec(value: Any) -> Any:
     if isinstance(value, FunctionType):
         return import_path(value)
     raise TypeError(
-        f"cannot describe {value!r} of type {type(value).__name__} for the checkpoint: pass a class, "
-        "functools.partial of a class, or an instance of a class of invlightning."
+        f"cannot describe {value!r} of type {type(value).__name__} for the checkpoint: pass a "
+        "class, functools.partial of a class, or an instance of a class of invlightning."
     )

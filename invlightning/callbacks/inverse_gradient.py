@@ -1,0 +1,116 @@
+"""Inverse Gradient as a callback over a module with automatic optimization."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from invlightning.inverse import Decision, DirectionName
+from invlightning.losses import UnlabeledLoss
+from invlightning.modules.adapter import (
+    OuterState,
+    Schedule,
+    build_engine,
+    check_losses,
+    check_optimizers,
+    check_phases,
+    check_strategy,
+    inverse_step,
+    is_inverse_batch,
+    start_unlabeled_loss,
+)
+
+
+class InverseGradientCallback(pl.Callback):
+    """Takes an inverse gradient step before every batch; Lightning then takes the outer step.
+
+    It works over any module with automatic optimization that defines ``labeled_loss(batch)`` and
+    ``unlabeled_loss(batch)`` and returns the labeled loss from ``training_step``. The weights are
+    those of :class:`invlightning.InverseGradientMixin`, bit for bit, and every Trainer feature of
+    automatic optimization works.
+
+    Args:
+        inner_lr: Length of the inner step.
+        direction: Rule of the inner step: ``adam``, ``sgd`` or ``sign``.
+        schedule: ``joint`` takes a step on every batch, ``phased`` on the meta part of the data.
+        decision: Judges the step. None means one choice a batch, as in the paper.
+        outer_state: ``fresh`` forgets the state of the optimizer at every inverse gradient step.
+        unlabeled_loss: Takes the place of the module's own, over a module with
+            ``unlabeled_logits(batch)``: the way to train a labeled-only Recommender with inverse
+            gradients. None uses ``unlabeled_loss(batch)`` of the module.
+
+    Raises:
+        ValueError: At set-up, if the module optimizes manually or lacks the losses.
+    """
+
+    def __init__(
+        self,
+        inner_lr: float = 1e-3,
+        direction: DirectionName = "adam",
+        schedule: Schedule = "joint",
+        decision: Decision | None = None,
+        outer_state: OuterState = "persistent",
+        unlabeled_loss: UnlabeledLoss | None = None,
+    ) -> None:
+        self.engine = build_engine(inner_lr, direction, decision)
+        self.schedule = schedule
+        self.outer_state = outer_state
+        self.unlabeled_criterion = unlabeled_loss
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuses modules and strategies it cannot work with."""
+        if stage != "fit":
+            return
+        if not pl_module.automatic_optimization:
+            raise ValueError(
+                f"{type(pl_module).__name__} optimizes manually and would take the inverse "
+                "gradient step twice: drop the callback, or use a module with automatic "
+                "optimization such as Recommender."
+            )
+        source = "unlabeled_loss" if self.unlabeled_criterion is None else "unlabeled_logits"
+        check_losses(pl_module, "labeled_loss", source)
+        check_strategy(trainer)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuses several optimizers, and a phased schedule without a meta part."""
+        check_optimizers(trainer)
+        check_phases(trainer, self.schedule)
+        if self.unlabeled_criterion is not None:
+            self.unlabeled_criterion.to(pl_module.device)
+            start_unlabeled_loss(self.unlabeled_criterion, trainer)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tells the unlabeled loss the epoch."""
+        if self.unlabeled_criterion is not None:
+            self.unlabeled_criterion.start_epoch(trainer.current_epoch)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """The inverse gradient step, at the first batch of an accumulation window."""
+        if batch_idx % trainer.accumulate_grad_batches:
+            return
+        pl_module.last_step = None
+        if not is_inverse_batch(self.schedule, batch):
+            return
+        if self.outer_state == "fresh":
+            trainer.optimizers[0].state.clear()
+
+        def unlabeled_loss() -> Tensor:
+            if self.unlabeled_criterion is None:
+                loss: Tensor = pl_module.unlabeled_loss(batch)
+                return loss
+            loss = self.unlabeled_criterion(pl_module.unlabeled_logits(batch))
+            return loss
+
+        with trainer.precision_plugin.train_step_context():
+            pl_module.last_step = inverse_step(
+                self.engine, pl_module, unlabeled_loss, lambda: pl_module.labeled_loss(batch)
+            )
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Forgets the state of the optimizer again, if it is to be fresh."""
+        if self.outer_state == "fresh" and pl_module.last_step is not None:
+            trainer.optimizers[0].state.clear()

@@ -1,0 +1,290 @@
+"""Inverse Gradient through Lightning's manual optimization: the mixin and the ready module."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.strategies import ParallelStrategy
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from invlightning.inverse import Decision, DirectionName, InverseGradient, StepRecord
+from invlightning.losses import InverseDualLoss, LabeledLoss, UnlabeledLoss
+from invlightning.modules.adapter import (
+    OuterState,
+    Schedule,
+    build_engine,
+    check_losses,
+    check_optimizers,
+    check_phases,
+    check_strategy,
+    inverse_step,
+    is_inverse_batch,
+)
+from invlightning.modules.recommender import BackboneCallable, Recommender
+
+if TYPE_CHECKING:
+    # The mixin stands left of a LightningModule; for the type checker it is one.
+    _Module = pl.LightningModule
+else:
+    _Module = object
+
+
+class InverseGradientMixin(_Module):
+    """Adds inverse gradient steps to any LightningModule with two losses.
+
+    Stand it left of the module: ``class Mine(InverseGradientMixin, pl.LightningModule)``. The
+    module defines ``labeled_loss(batch)`` and ``unlabeled_loss(batch)``, each returning a mean,
+    and ``configure_optimizers``; it sets the attributes below. The training step comes from here,
+    by manual optimization: an inverse gradient step (:mod:`invlightning.inverse.engine`), then
+    one optimizer step on the labeled loss. ``gradient_clip_val``, ``accumulate_grad_batches`` and
+    learning-rate schedulers of the Trainer work as under automatic optimization; a subclass that
+    overrides a hook defined here calls ``super()``.
+
+    Attributes:
+        inner_lr: Length of the inner step; must be set.
+        direction: Rule of the inner step: ``adam``, ``sgd`` or ``sign``.
+        decision: Judges the step; None means one choice a batch among direct, none and inverse.
+        schedule: ``joint`` takes an inverse gradient step on every batch; ``phased`` on batches
+            whose ``is_meta`` is true, the others being supervised steps on the labeled loss.
+        outer_state: ``fresh`` forgets the state of the optimizer at every inverse gradient step,
+            as the reference implementation does; ``persistent`` keeps it.
+        last_step: What the last inverse gradient step chose; None after a supervised step.
+    """
+
+    inner_lr: float
+    direction: DirectionName = "adam"
+    decision: Decision | None = None
+    schedule: Schedule = "joint"
+    outer_state: OuterState = "persistent"
+    last_step: StepRecord | None = None
+
+    _engine: InverseGradient
+
+    if TYPE_CHECKING:  # the module defines them; a definition here would hide those
+        labeled_loss: Callable[[Any], Tensor]
+        unlabeled_loss: Callable[[Any], Tensor]
+
+    @property
+    def automatic_optimization(self) -> bool:
+        """False: the steps are taken in ``training_step``."""
+        return False
+
+    @automatic_optimization.setter
+    def automatic_optimization(self, value: bool) -> None:
+        if value:
+            raise ValueError(f"{type(self).__name__} takes its steps by manual optimization.")
+
+    # ------------------------------------------------------------------------------- set-up
+
+    def configure_callbacks(self) -> Any:
+        """Keeps the Trainer flags that Lightning refuses in manual optimization."""
+        trainer = self.trainer
+        self._kept_flags = (trainer.gradient_clip_val, trainer.accumulate_grad_batches)
+        trainer.gradient_clip_val, trainer.accumulate_grad_batches = None, 1
+        return super().configure_callbacks()
+
+    def setup(self, stage: str) -> None:
+        """Gives the Trainer its flags back, and refuses what cannot work."""
+        trainer = self.trainer
+        trainer.gradient_clip_val, trainer.accumulate_grad_batches = self._kept_flags
+        super().setup(stage)
+        if stage != "fit":
+            return
+        if not hasattr(self, "inner_lr"):
+            raise ValueError(f"{type(self).__name__} must set self.inner_lr in its constructor.")
+        check_losses(self, "labeled_loss", "unlabeled_loss")
+        self._engine = build_engine(self.inner_lr, self.direction, self.decision)
+        check_strategy(trainer)
+        check_phases(trainer, self.schedule)
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, ModelCheckpoint) and callback._train_time_interval is not None:
+                raise ValueError(
+                    "ModelCheckpoint(train_time_interval=...) never saves under manual "
+                    "optimization: use every_n_train_steps, or InverseGradientCallback."
+                )
+
+    def configure_optimizers(self) -> Any:
+        """Keeps the ``monitor`` of schedulers, which Lightning drops in manual optimization."""
+        configured = super().configure_optimizers()
+        schedulers = _scheduler_dicts(configured)
+        self._monitors = [scheduler.pop("monitor", None) for scheduler in schedulers]
+        return configured
+
+    def on_fit_start(self) -> None:
+        """Refuses several optimizers and optimizers that evaluate the loss themselves."""
+        super().on_fit_start()
+        check_optimizers(self.trainer)
+
+    # ----------------------------------------------------------------------------- training
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """An inverse gradient step where the schedule has one, then an outer step.
+
+        Returns:
+            The labeled loss, divided by ``accumulate_grad_batches``, without a graph.
+        """
+        trainer = self.trainer
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)  # one optimizer: see on_fit_start
+        window = trainer.accumulate_grad_batches
+        is_last = trainer.is_last_batch or batch_idx + 1 == trainer.num_training_batches
+        steps = is_last or (batch_idx + 1) % window == 0
+        if batch_idx % window == 0:
+            optimizer.zero_grad()
+            self._inner_step(batch, optimizer)
+        waits = not steps and isinstance(trainer.strategy, ParallelStrategy)
+        with trainer.strategy.block_backward_sync() if waits else nullcontext():  # type: ignore[attr-defined]
+            loss = self.labeled_loss(batch) / window
+            self.manual_backward(loss)
+        if steps:
+            optimizer.step()
+            if self.outer_state == "fresh" and self.last_step is not None:
+                optimizer.optimizer.state.clear()
+            self._step_schedulers("step")
+        if is_last:
+            self._step_schedulers("epoch")
+        return loss.detach()
+
+    def _inner_step(self, batch: Any, optimizer: LightningOptimizer) -> None:
+        self.last_step = None
+        if not is_inverse_batch(self.schedule, batch):
+            return
+        if self.outer_state == "fresh":
+            optimizer.optimizer.state.clear()
+        self.last_step = inverse_step(
+            self._engine,
+            self,
+            lambda: self.unlabeled_loss(batch),
+            lambda: self.labeled_loss(batch),
+        )
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Clips gradients as the Trainer says; here they are unscaled in every precision."""
+        super().on_before_optimizer_step(optimizer)
+        self.configure_gradient_clipping(
+            optimizer, self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm
+        )
+
+    def on_train_epoch_end(self) -> None:
+        """Steps schedulers that watch a metric."""
+        super().on_train_epoch_end()
+        self._step_schedulers("epoch", plateau=True)
+
+    def _step_schedulers(self, interval: str, plateau: bool = False) -> None:
+        """Steps the schedulers that are due, counting as automatic optimization does."""
+        trainer = self.trainer
+        done = 1 + (trainer.fit_loop.batch_idx if interval == "step" else trainer.current_epoch)
+        # Read anew each time: the learning-rate finder and weight averaging exchange them.
+        for config, monitor in zip(trainer.lr_scheduler_configs, self._monitors, strict=True):
+            is_plateau = isinstance(config.scheduler, ReduceLROnPlateau)
+            due = config.interval == interval and done % config.frequency == 0
+            if is_plateau is not plateau or not due:
+                continue
+            self.lr_scheduler_step(config.scheduler, self._monitored(monitor) if plateau else None)
+
+    def _monitored(self, monitor: str | None) -> Tensor:
+        metrics = self.trainer.callback_metrics
+        if monitor not in metrics:
+            raise ValueError(
+                f"ReduceLROnPlateau monitors {monitor!r}, which is not logged; logged are "
+                f"{sorted(metrics)}."
+            )
+        return metrics[monitor]
+
+
+def _scheduler_dicts(configured: Any) -> list[dict[str, Any]]:
+    """One dictionary a scheduler, in every form that ``configure_optimizers`` may return."""
+    if isinstance(configured, dict):
+        found = [configured["lr_scheduler"]] if "lr_scheduler" in configured else []
+    elif isinstance(configured, tuple) and len(configured) == 2:
+        found = list(configured[1])
+    elif isinstance(configured, (list, tuple)):
+        return [entry for part in configured for entry in _scheduler_dicts(part)]
+    else:
+        found = []
+    return [entry if isinstance(entry, dict) else {} for entry in found]
+
+
+class InverseGradientRecommender(InverseGradientMixin, Recommender):
+    """A recommender trained with inverse gradients.
+
+    On the supervised part of an epoch it takes plain steps on the labeled loss. On the meta part
+    (``schedule="phased"``) or on every batch (``schedule="joint"``) it first tries the direct
+    step, the inverse step and none along the gradient of the unlabeled loss, goes to the one with
+    the lowest labeled loss, and takes the plain step from there.
+
+    Reference: Lin et al., Inverse Learning with Extremely Sparse Feedback for Recommendation,
+    WSDM 2024 (arXiv 2311.08302), Inverse Gradient. Departures from the released code: gradients
+    are zeroed between steps, and the optimizer keeps its state (``outer_state="fresh"`` does not).
+
+    Args:
+        backbone: Builds the network from ``(num_users, num_items)``: a Backbone class, or
+            ``functools.partial`` of one.
+        labeled_loss: Loss on labeled rows, and the risk that judges the candidates. None means
+            ``BinaryCrossEntropy()``.
+        unlabeled_loss: Loss whose gradient is tried. None means ``InverseDualLoss()``.
+        optimizer: Builds the outer optimizer from the parameters. None means Adam with learning
+            rate 1e-3.
+        lr_scheduler: Builds a scheduler from the optimizer, stepped every epoch. None keeps the
+            learning rate.
+        num_users: Number of users U. None takes it from the data module.
+        num_items: Number of items I. None takes it from the data module.
+        inner_lr: Length of the inner step.
+        direction: Rule of the inner step: ``adam`` (first step of a fresh Adam), ``sgd`` or
+            ``sign``.
+        schedule: ``phased`` (a supervised pass, then inverse gradients on the meta part of the
+            data) or ``joint`` (inverse gradients on every batch).
+        decision: Judges the step. None means one choice a batch, as in the paper.
+        outer_state: ``persistent`` keeps the state of the optimizer; ``fresh`` forgets it at
+            every inverse gradient step, as the released code does.
+        label_cutoff: Cut-off k of NDCG and HARM on labeled rows.
+        top_k: Cut-off k of the full-catalogue metrics, and the number of items that ``predict``
+            and ``recommend`` return.
+        item_chunk: Items scored at a time in a full-catalogue ranking; bounds its memory.
+
+    Raises:
+        ValueError: At set-up, if the data module has no meta part for ``phased``, or the Trainer
+            uses what inverse gradients cannot work with; the message names the alternative.
+    """
+
+    def __init__(
+        self,
+        backbone: BackboneCallable,
+        labeled_loss: LabeledLoss | None = None,
+        unlabeled_loss: UnlabeledLoss | None = None,
+        optimizer: OptimizerCallable | None = None,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        num_users: int | None = None,
+        num_items: int | None = None,
+        inner_lr: float = 1e-3,
+        direction: DirectionName = "adam",
+        schedule: Schedule = "phased",
+        decision: Decision | None = None,
+        outer_state: OuterState = "persistent",
+        label_cutoff: int = 10,
+        top_k: int = 20,
+        item_chunk: int = 65536,
+    ) -> None:
+        super().__init__(
+            backbone,
+            labeled_loss,
+            unlabeled_loss if unlabeled_loss is not None else InverseDualLoss(),
+            optimizer,
+            lr_scheduler,
+            num_users,
+            num_items,
+            label_cutoff,
+            top_k,
+            item_chunk,
+        )
+        if outer_state not in ("persistent", "fresh"):
+            raise ValueError(f"outer_state must be 'persistent' or 'fresh', got {outer_state!r}.")
+        build_engine(inner_lr, direction, decision)  # refuses wrong values now, not at set-up
+        self.inner_lr, self.direction, self.decision = inner_lr, direction, decision
+        self.schedule, self.outer_state = schedule, outer_state

@@ -1,0 +1,112 @@
+"""Raw ids of users and items, carried by the module so that predictions speak them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from invlightning.data.vocabulary import Vocabulary
+
+
+class Vocabularies:
+    """The raw ids a model was trained with; empty until a data module or checkpoint gives them.
+
+    Attributes:
+        users: Raw ids of users, by index.
+        items: Raw ids of items, by index.
+    """
+
+    def __init__(self) -> None:
+        self.users: Vocabulary | None = None
+        self.items: Vocabulary | None = None
+
+    def adopt(self, data: Any) -> None:
+        """Takes the ids of a data module; see :meth:`merge`."""
+        found = Vocabularies()
+        found.users, found.items = data.interactions.user_ids, data.interactions.item_ids
+        self.merge(found)
+
+    def merge(self, other: "Vocabularies") -> None:
+        """Takes the ids of ``other``.
+
+        Raises:
+            ValueError: If both are known and differ: an index would mean another user or item.
+        """
+        for name in ("users", "items"):
+            own, found = getattr(self, name), getattr(other, name)
+            if own is not None and found is not None and not np.array_equal(own.ids, found.ids):
+                raise ValueError(
+                    f"the {name} of the data are not those that the checkpoint was trained with "
+                    f"({len(own.ids)} and {len(found.ids)}, or other ids): give the same table, "
+                    "thresholds and filters as in training."
+                )
+            setattr(self, name, own if own is not None else found)
+
+    def encode(self, name: str, raw: Sequence[int | str]) -> Tensor:
+        """Turns raw ids of ``users`` or ``items`` into indices ``(n,)``.
+
+        Raises:
+            ValueError: If an id is unknown.
+            RuntimeError: If the model carries no ids.
+        """
+        vocabulary = getattr(self, name)
+        if vocabulary is None:
+            raise RuntimeError(
+                f"the model carries no raw ids of {name}: train it with a data module of "
+                "invlightning first."
+            )
+        return torch.from_numpy(vocabulary.encode(list(raw), name=name[:-1]))
+
+    def encode_seen(
+        self, users: Sequence[int | str], seen: tuple[Sequence[int | str], Sequence[int | str]]
+    ) -> tuple[Tensor, Tensor]:
+        """Seen pairs of some users as rows of ``users`` and item indices.
+
+        Args:
+            users: Raw ids; each defines a row.
+            seen: Raw ids of users and of items, equally long. Pairs of other users are ignored.
+
+        Returns:
+            Rows ``(S,)`` and items ``(S,)``.
+        """
+        pairs = pd.DataFrame({"user": list(seen[0]), "item": list(seen[1])})
+        rows = pd.DataFrame({"user": list(users), "row": range(len(users))})
+        pairs["user"], rows["user"] = pairs["user"].astype(str), rows["user"].astype(str)
+        found = rows.merge(pairs, on="user")
+        items = self.encode("items", found["item"].tolist())
+        return torch.tensor(found["row"].tolist(), dtype=torch.int64), items
+
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        """Tensors only, so that a checkpoint loads safely."""
+        known = {"users": self.users, "items": self.items}
+        return {name: ids.state_dict() for name, ids in known.items() if ids is not None}
+
+    def load_state_dict(self, state: dict[str, dict[str, Tensor]]) -> None:
+        """Restores what :meth:`state_dict` gave."""
+        for name, ids in state.items():
+            setattr(self, name, Vocabulary.from_state_dict(ids))
+
+    def table(self, users: Tensor, items: Tensor, scores: Tensor) -> pd.DataFrame:
+        """A table of recommendations with raw ids.
+
+        Args:
+            users: ``(B,)`` user indices.
+            items: ``(B, k)`` item indices, best first; -1 where there is no item.
+            scores: ``(B, k)`` logits.
+
+        Returns:
+            Columns user, item, rank (from 1) and score.
+        """
+        rows, ranks = torch.nonzero(items >= 0, as_tuple=True)
+        user_index, item_index = users[rows].cpu().numpy(), items[rows, ranks].cpu().numpy()
+        return pd.DataFrame(
+            {
+                "user": user_index if self.users is None else self.users.decode(user_index),
+                "item": item_index if self.items is None else self.items.decode(item_index),
+                "rank": (ranks + 1).cpu().numpy(),
+                "score": scores[rows, ranks].float().cpu().numpy(),
+            }
+        )
