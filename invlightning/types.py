@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class TrainBatch(NamedTuple):
+class LabeledBatch(NamedTuple):
     """Labeled rows and, beside each, unlabeled items of the same user.
 
     Attributes:
@@ -31,6 +31,26 @@ class TrainBatch(NamedTuple):
     unlabeled_mask: Tensor | None = None
     is_meta: bool = False
     seed: int = 0
+
+
+class JointRows(NamedTuple):
+    """Labeled and unlabeled rows of the same users with their logits.
+
+    Attributes:
+        logits: ``(B,)`` logits of the labeled pairs.
+        labels: ``(B,)`` 0.0 or 1.0.
+        items: ``(B,)`` item indices of the labeled pairs.
+        unlabeled_logits: ``(B, K)`` logits of the unlabeled pairs.
+        unlabeled_items: ``(B, K)`` their item indices.
+        mask: ``(B, K)`` False where there is no unlabeled item; None means everywhere True.
+    """
+
+    logits: Tensor
+    labels: Tensor
+    items: Tensor
+    unlabeled_logits: Tensor
+    unlabeled_items: Tensor
+    mask: Tensor | None = None
 
 
 class RankingBatch(NamedTuple):

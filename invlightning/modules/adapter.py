@@ -1,16 +1,16 @@
 """What the mixin and the callback share: the engine driven by a Lightning trainer."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy
-from torch import Tensor, nn
+from torch import Tensor
 
 from invlightning.inverse import BatchSign, Decision, DirectionName, InverseGradient, StepRecord
 from invlightning.losses import UnlabeledLoss
+from invlightning.modes import evaluation_mode
 from invlightning.modules.trainer_data import any_data, implicit_data, train_labels
 
 Schedule = Literal["phased", "joint"]
@@ -51,19 +51,6 @@ def start_unlabeled_loss(criterion: UnlabeledLoss, trainer: pl.Trainer) -> None:
     data = implicit_data(trainer)
     if data is not None:
         criterion.start_fit(train_labels(data))
-
-
-@contextmanager
-def evaluation_mode(module: nn.Module) -> Iterator[None]:
-    """Switches dropout and batch statistics off, so that risks differ by the parameters alone."""
-    switched = [m for m in module.modules() if m.training]
-    for m in switched:
-        m.training = False
-    try:
-        yield
-    finally:
-        for m in switched:
-            m.training = True
 
 
 def inverse_step(

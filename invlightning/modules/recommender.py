@@ -1,24 +1,20 @@
 """The LightningModule that wraps a backbone: training on labeled and unlabeled rows, evaluation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from invlightning.backbones import Backbone
-from invlightning.losses import BinaryCrossEntropy, LabeledLoss, UnlabeledLoss
-from invlightning.metrics import LabeledMetrics, RankingMetrics
-from invlightning.metrics.functional import ranking_hits, top_unseen
+from invlightning.losses import BinaryCrossEntropy, JointLoss, LabeledLoss, UnlabeledLoss
 from invlightning.modules.adapter import start_unlabeled_loss
 from invlightning.modules.checks import check_monitors, check_sparse_optimizer
-from invlightning.modules.trainer_data import any_data, implicit_data
-from invlightning.modules.vocabularies import Vocabularies
+from invlightning.modules.evaluation import EvaluatedModule
+from invlightning.modules.trainer_data import any_data, implicit_data, train_labels
 from invlightning.specs import Specified, import_path, to_spec
-from invlightning.types import RankingBatch, TrainBatch
+from invlightning.types import JointRows, LabeledBatch
 
 if TYPE_CHECKING:
     from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -26,20 +22,38 @@ if TYPE_CHECKING:
 BackboneCallable = Callable[[int, int], Backbone]
 
 
-class Recommender(Specified, pl.LightningModule):
+def require_unlabeled(batch: LabeledBatch) -> Tensor:
+    """The unlabeled items ``(B, K)`` of a batch.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if batch.unlabeled_items is None:
+        raise ValueError(
+            "the batch has no unlabeled items: set num_unlabeled of the data module to 1 or "
+            "more, or train without an unlabeled loss."
+        )
+    return batch.unlabeled_items
+
+
+class Recommender(Specified, EvaluatedModule):
     """Trains a backbone on labeled rows and, with an unlabeled loss, on unlabeled ones.
 
     The training loss is ``labeled_loss + unlabeled_loss``, each a mean over its rows. Without an
-    unlabeled loss this is the labeled-only control. Evaluation reports both views: the labeled
-    rows (``val_auc``, ``val_gauc``, ``val_ndcg@10``, ``val_mrr``, ``val_harm@10``,
-    ``val_log_loss``) and the full catalogue of unseen items (``val_recall@20``,
-    ``val_full_ndcg@20``, ``val_hit_rate@20``); likewise with ``test_``.
+    unlabeled loss this is the labeled-only control. A ``joint_loss`` takes the place of both
+    where a method looks at labeled and unlabeled rows together.
+
+    Evaluation reports both views: the labeled rows (``val_auc``, ``val_gauc``,
+    ``val_ndcg@10``, ``val_mrr``, ``val_harm@10``, ``val_log_loss``) and the full catalogue of
+    unseen items (``val_recall@20``, ``val_full_ndcg@20``, ``val_hit_rate@20``); likewise with
+    ``test_``.
 
     Args:
         backbone: Builds the network from ``(num_users, num_items)``: a Backbone class, or
             ``functools.partial`` of one.
         labeled_loss: Loss on labeled rows. None means ``BinaryCrossEntropy()``.
         unlabeled_loss: Loss on unlabeled rows. None trains on labeled rows only.
+        joint_loss: Loss on labeled and unlabeled rows together, instead of the two above.
         optimizer: Builds the optimizer from the parameters. None means Adam with learning rate
             1e-3.
         lr_scheduler: Builds a scheduler from the optimizer, stepped every epoch. None keeps the
@@ -54,6 +68,7 @@ class Recommender(Specified, pl.LightningModule):
     Raises:
         TypeError: If ``backbone`` is an instance, or an argument cannot be written to a
             checkpoint.
+        ValueError: If ``joint_loss`` is given beside another loss.
     """
 
     def __init__(
@@ -68,8 +83,11 @@ class Recommender(Specified, pl.LightningModule):
         label_cutoff: int = 10,
         top_k: int = 20,
         item_chunk: int = 65536,
+        joint_loss: JointLoss | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(label_cutoff, top_k, item_chunk)
+        if joint_loss is not None and (labeled_loss is not None or unlabeled_loss is not None):
+            raise ValueError("joint_loss takes the place of labeled_loss and unlabeled_loss.")
         if isinstance(backbone, torch.nn.Module):
             raise TypeError(
                 f"backbone is an instance of {type(backbone).__name__}: pass the class, or "
@@ -79,14 +97,10 @@ class Recommender(Specified, pl.LightningModule):
         self.build_backbone = backbone
         self.labeled_criterion = labeled_loss if labeled_loss is not None else BinaryCrossEntropy()
         self.unlabeled_criterion = unlabeled_loss
+        self.joint_criterion = joint_loss
         self.build_optimizer = optimizer
         self.build_lr_scheduler = lr_scheduler
         self.num_users, self.num_items = num_users, num_items
-        self.top_k, self.item_chunk = top_k, item_chunk
-        self.vocabularies = Vocabularies()
-        self.labeled_metrics = LabeledMetrics(k=label_cutoff)
-        self.ranking_metrics = RankingMetrics(ks=(top_k,))
-        self.backbone: Backbone
         if num_users is not None and num_items is not None:
             self.configure_model()
 
@@ -114,6 +128,12 @@ class Recommender(Specified, pl.LightningModule):
             check_monitors(self.trainer)
             if self.unlabeled_criterion is not None:
                 start_unlabeled_loss(self.unlabeled_criterion, self.trainer)
+            if self.joint_criterion is not None and data is not None:
+                rows = data.train_rows
+                items = torch.from_numpy(data.interactions.items[rows]).long()
+                self.joint_criterion.start_fit(
+                    train_labels(data), items, data.interactions.num_items
+                )
 
     def _adopt_sizes(self, data: Any) -> None:
         for name in ("num_users", "num_items"):
@@ -169,17 +189,12 @@ class Recommender(Specified, pl.LightningModule):
 
     # ----------------------------------------------------------------------------- training
 
-    def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores pairs; see :meth:`Backbone.forward`."""
-        logits: Tensor = self.backbone(users, items)
-        return logits
-
-    def labeled_loss(self, batch: TrainBatch) -> Tensor:
+    def labeled_loss(self, batch: LabeledBatch) -> Tensor:
         """Mean loss on the labeled rows, a scalar."""
         loss: Tensor = self.labeled_criterion(self(batch.users, batch.items), batch.labels)
         return loss
 
-    def unlabeled_logits(self, batch: TrainBatch) -> Tensor:
+    def unlabeled_logits(self, batch: LabeledBatch) -> Tensor:
         """Logits of the unlabeled pairs.
 
         Args:
@@ -191,18 +206,13 @@ class Recommender(Specified, pl.LightningModule):
         Raises:
             ValueError: If the batch has no unlabeled items.
         """
-        if batch.unlabeled_items is None:
-            raise ValueError(
-                "the batch has no unlabeled items: set num_unlabeled of the data module to 1 or "
-                "more, or train without an unlabeled loss."
-            )
-        users = batch.users.unsqueeze(1)
+        users, items = batch.users.unsqueeze(1), require_unlabeled(batch)
         if batch.unlabeled_mask is None:
-            return self.forward(users, batch.unlabeled_items)
-        users = users.expand_as(batch.unlabeled_items)[batch.unlabeled_mask]
-        return self.forward(users, batch.unlabeled_items[batch.unlabeled_mask])
+            return self.forward(users, items)
+        mask = batch.unlabeled_mask
+        return self.forward(users.expand_as(items)[mask], items[mask])
 
-    def unlabeled_loss(self, batch: TrainBatch) -> Tensor:
+    def unlabeled_loss(self, batch: LabeledBatch) -> Tensor:
         """Mean loss on the unlabeled rows, a scalar; zero if the batch has none.
 
         Raises:
@@ -214,8 +224,31 @@ class Recommender(Specified, pl.LightningModule):
         loss: Tensor = self.unlabeled_criterion(logits) if logits.numel() else logits.sum()
         return loss
 
-    def training_step(self, batch: TrainBatch, batch_idx: int) -> Tensor:
-        """Labeled loss plus unlabeled loss."""
+    def joint_loss(self, batch: LabeledBatch) -> Tensor:
+        """Mean joint loss on labeled and unlabeled rows, a scalar.
+
+        Raises:
+            ValueError: If the module was built without a joint loss or the batch has no unlabeled
+                items.
+        """
+        if self.joint_criterion is None:
+            raise ValueError(f"{type(self).__name__} was built without a joint_loss.")
+        drawn = require_unlabeled(batch).clamp(min=0)  # -1 marks that there is no item
+        rows = JointRows(
+            self.forward(batch.users, batch.items),
+            batch.labels,
+            batch.items,
+            self.forward(batch.users.unsqueeze(1), drawn),
+            drawn,
+            batch.unlabeled_mask,
+        )
+        loss: Tensor = self.joint_criterion(rows)
+        return loss
+
+    def training_step(self, batch: LabeledBatch, batch_idx: int) -> Tensor:
+        """Labeled loss plus unlabeled loss, or the joint loss."""
+        if self.joint_criterion is not None:
+            return self.joint_loss(batch)
         loss = self.labeled_loss(batch)
         if self.unlabeled_criterion is not None:
             loss = loss + self.unlabeled_loss(batch)
@@ -230,118 +263,3 @@ class Recommender(Specified, pl.LightningModule):
         """Logs the loss every ``log_every_n_steps``; logging every step costs more than it."""
         if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.log("train_loss", outputs["loss"], prog_bar=True, batch_size=1)
-
-    # --------------------------------------------------------------------------- evaluation
-
-    def validation_step(
-        self, batch: TrainBatch | RankingBatch, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Gathers the metrics of a batch of labeled rows or of users to rank for."""
-        self._evaluate(batch)
-
-    def test_step(
-        self, batch: TrainBatch | RankingBatch, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """As :meth:`validation_step`."""
-        self._evaluate(batch)
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs the validation metrics."""
-        self._log_metrics("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs the test metrics."""
-        self._log_metrics("test")
-
-    def _evaluate(self, batch: TrainBatch | RankingBatch) -> None:
-        if isinstance(batch, TrainBatch):
-            scores = self(batch.users, batch.items)
-            self.labeled_metrics.update(scores, batch.labels, batch.users)
-            return
-        _, items = self._top_unseen(batch)
-        hits, num_targets = ranking_hits(
-            items, batch.target_rows, batch.target_items, self.backbone.num_items
-        )
-        self.ranking_metrics.update(hits, num_targets)
-
-    def _log_metrics(self, stage: str) -> None:
-        for metrics in (self.labeled_metrics, self.ranking_metrics):
-            if not metrics.update_called:
-                continue
-            values = {f"{stage}_{name}": value for name, value in metrics.compute().items()}
-            # A metric that the rows cannot give (AUC without negatives) is left out.
-            defined = {name: value for name, value in values.items() if not value.isnan()}
-            shown = defined.pop(f"{stage}_auc", None)
-            if shown is not None:
-                self.log(f"{stage}_auc", shown, prog_bar=True, sync_dist=True)
-            self.log_dict(defined, sync_dist=True)
-            metrics.reset()
-
-    def _top_unseen(self, batch: RankingBatch) -> tuple[Tensor, Tensor]:
-        def score_range(start: int, stop: int) -> Tensor:
-            if (start, stop) == (0, self.backbone.num_items):
-                return self.backbone.score_all(batch.users)
-            return self.backbone.score_range(batch.users, start, stop)
-
-        return top_unseen(
-            score_range,
-            self.backbone.num_items,
-            self.top_k,
-            batch.seen_rows,
-            batch.seen_items,
-            self.item_chunk,
-        )
-
-    # ------------------------------------------------------------------------ recommendation
-
-    def predict_step(self, batch: RankingBatch, batch_idx: int) -> pd.DataFrame:
-        """The best unseen items of each user, with raw ids.
-
-        Returns:
-            Columns user, item, rank (from 1) and score (logit).
-        """
-        scores, items = self._top_unseen(batch)
-        return self.vocabularies.table(batch.users, items, scores)
-
-    @torch.no_grad()
-    def recommend(
-        self,
-        users: Sequence[int | str],
-        seen: tuple[Sequence[int | str], Sequence[int | str]] | None = None,
-    ) -> pd.DataFrame:
-        """Recommends to some users, without a trainer.
-
-        Args:
-            users: Raw ids of the users.
-            seen: Raw ids of users and, as long, of the items they already know, which are left
-                out. None leaves nothing out.
-
-        Returns:
-            Columns user, item, rank (from 1) and score (logit), ``top_k`` rows a user.
-
-        Raises:
-            ValueError: If an id is unknown.
-        """
-        rows, items = self.vocabularies.encode_seen(users, seen or ((), ()))
-        index = self.vocabularies.encode("users", users)
-        empty = index.new_empty(0)
-        batch = RankingBatch(*(t.to(self.device) for t in (index, rows, items, empty, empty)))
-        was_training = self.training
-        self.eval()
-        scores, best = self._top_unseen(batch)
-        self.train(was_training)
-        return self.vocabularies.table(batch.users, best, scores)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the raw ids to the checkpoint."""
-        checkpoint["vocabularies"] = self.vocabularies.state_dict()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the raw ids from the checkpoint, unless a data module gave the same before.
-
-        Raises:
-            ValueError: If the data module at hand has other ids.
-        """
-        stored = Vocabularies()
-        stored.load_state_dict(checkpoint.get("vocabularies", {}))
-        self.vocabularies.merge(stored)

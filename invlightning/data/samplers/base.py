@@ -1,12 +1,16 @@
 """Contract of the samplers of unlabeled items."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.specs import Specified
+from invlightning.types import LabeledBatch
+
+Scorer = Callable[[Tensor, Tensor], Tensor]
 
 
 class NegativeSampler(Specified, nn.Module, ABC):
@@ -37,6 +41,32 @@ class NegativeSampler(Specified, nn.Module, ABC):
         """
         self.num_users, self.num_items = known.num_users, known.num_items
         self.has_saturated_users = bool((known.indptr.diff() >= known.num_items).any())
+
+    def draw(
+        self,
+        batch: LabeledBatch,
+        num_unlabeled: int,
+        generator: torch.Generator,
+        score: Scorer,
+        epoch: int,
+    ) -> Tensor:
+        """Draws the unlabeled items of a training batch; what the data module calls.
+
+        Samplers that look at more than the users override it: at the labeled items, at scores of
+        the model, at the epoch.
+
+        Args:
+            batch: Labeled rows ``(B,)``.
+            num_unlabeled: Items to draw for each row, K.
+            generator: The only source of randomness, on the device of the batch.
+            score: Scores pairs with the model as it is now, without a graph:
+                ``score(users, items)`` with shapes that broadcast.
+            epoch: Epoch of training, counted from 0.
+
+        Returns:
+            ``(B, K)`` int64 items, as :meth:`sample`.
+        """
+        return self.sample(batch.users, num_unlabeled, generator)
 
     @abstractmethod
     def sample(self, users: Tensor, num_unlabeled: int, generator: torch.Generator) -> Tensor:

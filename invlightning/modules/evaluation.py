@@ -1,0 +1,157 @@
+"""Evaluation and recommendation: what every trained backbone can do."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from invlightning.backbones import Backbone
+from invlightning.metrics import LabeledMetrics, RankingMetrics
+from invlightning.metrics.functional import ranking_hits, top_unseen
+from invlightning.modes import evaluation_mode
+from invlightning.modules.vocabularies import Vocabularies
+from invlightning.types import LabeledBatch, RankingBatch
+
+
+class EvaluatedModule(pl.LightningModule):
+    """A LightningModule that evaluates a backbone both ways and recommends with it.
+
+    Args:
+        label_cutoff: Cut-off k of NDCG and HARM on labeled rows.
+        top_k: Cut-off k of the full-catalogue metrics, and the number of items recommended.
+        item_chunk: Items scored at a time in a full-catalogue ranking; bounds its memory.
+
+    Attributes:
+        backbone: The network, once it is built.
+        vocabularies: Raw ids of users and items.
+    """
+
+    backbone: Backbone
+
+    def __init__(self, label_cutoff: int, top_k: int, item_chunk: int) -> None:
+        super().__init__()
+        self.top_k, self.item_chunk = top_k, item_chunk
+        self.vocabularies = Vocabularies()
+        self.labeled_metrics = LabeledMetrics(k=label_cutoff)
+        self.ranking_metrics = RankingMetrics(ks=(top_k,))
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores pairs; see :meth:`Backbone.forward`."""
+        logits: Tensor = self.backbone(users, items)
+        return logits
+
+    # --------------------------------------------------------------------------- evaluation
+
+    def validation_step(
+        self, batch: LabeledBatch | RankingBatch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Gathers the metrics of a batch of labeled rows or of users to rank for."""
+        self._evaluate(batch)
+
+    def test_step(
+        self, batch: LabeledBatch | RankingBatch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """As :meth:`validation_step`."""
+        self._evaluate(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the validation metrics."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the test metrics."""
+        self._log_metrics("test")
+
+    def _evaluate(self, batch: LabeledBatch | RankingBatch) -> None:
+        if isinstance(batch, LabeledBatch):
+            scores = self(batch.users, batch.items)
+            self.labeled_metrics.update(scores, batch.labels, batch.users)
+            return
+        _, items = self._top_unseen(batch)
+        hits, num_targets = ranking_hits(
+            items, batch.target_rows, batch.target_items, self.backbone.num_items
+        )
+        self.ranking_metrics.update(hits, num_targets)
+
+    def _log_metrics(self, stage: str) -> None:
+        for metrics in (self.labeled_metrics, self.ranking_metrics):
+            if not metrics.update_called:
+                continue
+            values = {f"{stage}_{name}": value for name, value in metrics.compute().items()}
+            # A metric that the rows cannot give (AUC without negatives) is left out.
+            defined = {name: value for name, value in values.items() if not value.isnan()}
+            shown = defined.pop(f"{stage}_auc", None)
+            if shown is not None:
+                self.log(f"{stage}_auc", shown, prog_bar=True, sync_dist=True)
+            self.log_dict(defined, sync_dist=True)
+            metrics.reset()
+
+    def _top_unseen(self, batch: RankingBatch) -> tuple[Tensor, Tensor]:
+        def score_range(start: int, stop: int) -> Tensor:
+            if (start, stop) == (0, self.backbone.num_items):
+                return self.backbone.score_all(batch.users)
+            return self.backbone.score_range(batch.users, start, stop)
+
+        return top_unseen(
+            score_range,
+            self.backbone.num_items,
+            self.top_k,
+            batch.seen_rows,
+            batch.seen_items,
+            self.item_chunk,
+        )
+
+    # ------------------------------------------------------------------------ recommendation
+
+    def predict_step(self, batch: RankingBatch, batch_idx: int) -> pd.DataFrame:
+        """The best unseen items of each user, with raw ids.
+
+        Returns:
+            Columns user, item, rank (from 1) and score (logit).
+        """
+        scores, items = self._top_unseen(batch)
+        return self.vocabularies.table(batch.users, items, scores)
+
+    @torch.no_grad()
+    def recommend(
+        self,
+        users: Sequence[int | str],
+        seen: tuple[Sequence[int | str], Sequence[int | str]] | None = None,
+    ) -> pd.DataFrame:
+        """Recommends to some users, without a trainer.
+
+        Args:
+            users: Raw ids of the users.
+            seen: Raw ids of users and, as long, of the items they already know, which are left
+                out. None leaves nothing out.
+
+        Returns:
+            Columns user, item, rank (from 1) and score (logit), ``top_k`` rows a user.
+
+        Raises:
+            ValueError: If an id is unknown.
+        """
+        rows, items = self.vocabularies.encode_seen(users, seen or ((), ()))
+        index = self.vocabularies.encode("users", users)
+        empty = index.new_empty(0)
+        batch = RankingBatch(*(t.to(self.device) for t in (index, rows, items, empty, empty)))
+        with evaluation_mode(self):
+            scores, best = self._top_unseen(batch)
+        return self.vocabularies.table(batch.users, best, scores)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the raw ids to the checkpoint."""
+        checkpoint["vocabularies"] = self.vocabularies.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the raw ids from the checkpoint, unless a data module gave the same before.
+
+        Raises:
+            ValueError: If the data module at hand has other ids.
+        """
+        stored = Vocabularies()
+        stored.load_state_dict(checkpoint.get("vocabularies", {}))
+        self.vocabularies.merge(stored)
