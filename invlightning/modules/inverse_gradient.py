@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -11,7 +12,6 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from invlightning.inverse import Decision, DirectionName, InverseGradient, StepRecord
 from invlightning.losses import InverseDualLoss, LabeledLoss, UnlabeledLoss
@@ -27,6 +27,7 @@ from invlightning.modules.adapter import (
     is_inverse_batch,
 )
 from invlightning.modules.recommender import BackboneCallable, Recommender
+from invlightning.modules.scheduling import Monitors, step_schedulers, take_monitors
 
 if TYPE_CHECKING:
     # The mixin stands left of a LightningModule; for the type checker it is one.
@@ -65,6 +66,7 @@ class InverseGradientMixin(_Module):
     last_step: StepRecord | None = None
 
     _engine: InverseGradient
+    _monitors: Monitors = {}  # noqa: RUF012  # never edited in place
 
     if TYPE_CHECKING:  # the module defines them; a definition here would hide those
         labeled_loss: Callable[[Any], Tensor]
@@ -110,11 +112,25 @@ class InverseGradientMixin(_Module):
                 )
 
     def configure_optimizers(self) -> Any:
-        """Keeps the ``monitor`` of schedulers, which Lightning drops in manual optimization."""
+        """Keeps the ``monitor`` of schedulers; see :meth:`__init_subclass__`."""
         configured = super().configure_optimizers()
-        schedulers = _scheduler_dicts(configured)
-        self._monitors = [scheduler.pop("monitor", None) for scheduler in schedulers]
+        self._monitors = take_monitors(configured)
         return configured
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Lets a subclass define ``configure_optimizers`` as usual, monitors kept all the same."""
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__.get("configure_optimizers")
+        if own is None:
+            return
+
+        @wraps(own)
+        def configure_optimizers(self: "InverseGradientMixin") -> Any:
+            configured = own(self)
+            self._monitors = {**self._monitors, **take_monitors(configured)}
+            return configured
+
+        cls.configure_optimizers = configure_optimizers  # type: ignore[method-assign]
 
     def on_fit_start(self) -> None:
         """Refuses several optimizers and optimizers that evaluate the loss themselves."""
@@ -146,9 +162,9 @@ class InverseGradientMixin(_Module):
             optimizer.step()
             if self.outer_state == "fresh" and self.last_step is not None:
                 optimizer.optimizer.state.clear()
-            self._step_schedulers("step")
+            step_schedulers(self, self._monitors, "step")
         if is_last:
-            self._step_schedulers("epoch")
+            step_schedulers(self, self._monitors, "epoch")
         return loss.detach()
 
     def _inner_step(self, batch: Any, optimizer: LightningOptimizer) -> None:
@@ -174,41 +190,7 @@ class InverseGradientMixin(_Module):
     def on_train_epoch_end(self) -> None:
         """Steps schedulers that watch a metric."""
         super().on_train_epoch_end()
-        self._step_schedulers("epoch", plateau=True)
-
-    def _step_schedulers(self, interval: str, plateau: bool = False) -> None:
-        """Steps the schedulers that are due, counting as automatic optimization does."""
-        trainer = self.trainer
-        done = 1 + (trainer.fit_loop.batch_idx if interval == "step" else trainer.current_epoch)
-        # Read anew each time: the learning-rate finder and weight averaging exchange them.
-        for config, monitor in zip(trainer.lr_scheduler_configs, self._monitors, strict=True):
-            is_plateau = isinstance(config.scheduler, ReduceLROnPlateau)
-            due = config.interval == interval and done % config.frequency == 0
-            if is_plateau is not plateau or not due:
-                continue
-            self.lr_scheduler_step(config.scheduler, self._monitored(monitor) if plateau else None)
-
-    def _monitored(self, monitor: str | None) -> Tensor:
-        metrics = self.trainer.callback_metrics
-        if monitor not in metrics:
-            raise ValueError(
-                f"ReduceLROnPlateau monitors {monitor!r}, which is not logged; logged are "
-                f"{sorted(metrics)}."
-            )
-        return metrics[monitor]
-
-
-def _scheduler_dicts(configured: Any) -> list[dict[str, Any]]:
-    """One dictionary a scheduler, in every form that ``configure_optimizers`` may return."""
-    if isinstance(configured, dict):
-        found = [configured["lr_scheduler"]] if "lr_scheduler" in configured else []
-    elif isinstance(configured, tuple) and len(configured) == 2:
-        found = list(configured[1])
-    elif isinstance(configured, (list, tuple)):
-        return [entry for part in configured for entry in _scheduler_dicts(part)]
-    else:
-        found = []
-    return [entry if isinstance(entry, dict) else {} for entry in found]
+        step_schedulers(self, self._monitors, "epoch", plateau=True)
 
 
 class InverseGradientRecommender(InverseGradientMixin, Recommender):

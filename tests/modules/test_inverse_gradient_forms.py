@@ -85,6 +85,23 @@ def test_trainer_flags_work_in_both_forms(kind, flags):
     assert len(set(mixin.lrs)) > 1, "the scheduler must have stepped"
 
 
+class OwnOptimizers(Manual):
+    """Defines ``configure_optimizers`` itself, left of the mixin."""
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.Adam(self.parameters(), lr=0.05)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler("plateau", self, optimizer)}
+
+
+def test_own_configure_optimizers_keeps_its_monitor():
+    """Fails with a KeyError or constant rates if the monitor is lost."""
+    module = OwnOptimizers()
+    make_trainer(max_epochs=4).fit(module, loader(), loader())
+    reference_module, _ = fit("mixin", kind="plateau", max_epochs=4)
+    assert module.lrs == reference_module.lrs
+    assert len(set(module.lrs)) > 1
+
+
 def test_flags_change_the_weights():
     """Clipping and accumulation are honoured, not silently dropped."""
     plain, _ = fit("mixin")

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 import invlightning as il
-from invlightning.types import TrainBatch
+from invlightning.types import LabeledBatch
 
 GMF = partial(il.backbones.GMF, embedding_dim=4)
 
@@ -73,7 +73,7 @@ def test_resume_equals_uninterrupted(name, tmp_path):
 
 
 def test_combined_loss_is_the_sum_of_means():
-    batch = TrainBatch(
+    batch = LabeledBatch(
         torch.tensor([0, 1]),
         torch.tensor([2, 3]),
         torch.tensor([1.0, 0.0]),
@@ -92,7 +92,7 @@ def test_masked_entries_teach_nothing():
     items = torch.tensor([[4, 5], [-1, -1]])
     mask = items >= 0
     users = torch.tensor([0, 1])
-    batch = TrainBatch(users, users, torch.ones(2), items, mask)
+    batch = LabeledBatch(users, users, torch.ones(2), items, mask)
     loss = il.losses.SampledNegativeLoss()
     model = il.Recommender(GMF, unlabeled_loss=loss, num_users=2, num_items=7)
     expected = loss(model(torch.tensor([0, 0]), torch.tensor([4, 5])))

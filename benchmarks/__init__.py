@@ -1,0 +1,1 @@
+"""Published figures and the commands that make them."""
