@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invlightning.data.loader import check_columns, check_sharding
 from invlightning.data.samplers.known_pairs import KnownPairs
-from invlightning.types import RankingBatch, TrainBatch
+from invlightning.types import RankingBatch, LabeledBatch
 
 
 def _shard(users: Tensor, batch_size: int, rank: int, world_size: int) -> tuple[Tensor, int]:
@@ -56,12 +56,12 @@ class EvalLoader:
         """Returns the number of batches, the same on every process."""
         return self._num_batches
 
-    def __iter__(self) -> Iterator[TrainBatch]:
+    def __iter__(self) -> Iterator[LabeledBatch]:
         """Yields this process's batches; the last ones may be empty."""
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             rows = slice(start, start + self.batch_size)
             users, items = self.users[rows].long(), self.items[rows].long()
-            yield TrainBatch(users, items, self.labels[rows].float())
+            yield LabeledBatch(users, items, self.labels[rows].float())
 
 
 class RankingLoader:

@@ -8,7 +8,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from invlightning.data.seeding import batch_seed, mix_seed
-from invlightning.types import TrainBatch
+from invlightning.types import LabeledBatch
 
 
 def check_sharding(batch_size: int, rank: int, world_size: int) -> None:
@@ -130,7 +130,7 @@ class TrainLoader:
         share = rest // self.world_size
         return torch.cat([body, tail[self.rank * share : (self.rank + 1) * share]])
 
-    def __iter__(self) -> Iterator[TrainBatch]:
+    def __iter__(self) -> Iterator[LabeledBatch]:
         """Yields the batches of the epoch, after a resume the remaining ones."""
         start, self._start = self._start, 0
         before = 0
@@ -144,9 +144,9 @@ class TrainLoader:
                 yield self._batch(columns, index - before, index, part)
             before = stop
 
-    def _batch(self, columns: list[Tensor], place: int, index: int, part: int) -> TrainBatch:
+    def _batch(self, columns: list[Tensor], place: int, index: int, part: int) -> LabeledBatch:
         rows = slice(place * self.batch_size, (place + 1) * self.batch_size)
-        return TrainBatch(
+        return LabeledBatch(
             users=columns[0][rows].long(),
             items=columns[1][rows].long(),
             labels=columns[2][rows].float(),

@@ -30,8 +30,8 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
     labels thinned, meta part set aside. Unlabeled items are drawn on the device, batch by batch.
 
     Args:
-        positive_threshold: A rating above it is a true positive. None where the table has no
-            ratings; then every pair is a positive.
+        positive_threshold: A rating above it is a true positive. None where ratings are 0 or 1
+            already, or where the table has none; then every pair is a positive.
         negative_threshold: A rating at or below it is a true negative; ratings between the two
             thresholds are dropped. None means ``positive_threshold``: nothing is dropped.
         min_user_count: Users with fewer rows are removed, repeatedly, together with

@@ -14,8 +14,8 @@ from invlightning.data.samplers import (
     UniformSampler,
     item_weight,
 )
-from invlightning.data.samplers.conformance import SamplerTests
 from invlightning.data.samplers.item_weight import quantize_weights
+from invlightning.testing import SamplerTests
 from tests.reference.samplers import chi_square, popularity_weights, unlabeled_distribution
 
 

@@ -1,0 +1,80 @@
+"""KuaiRand-Pure: videos shown by a recommender and at random (Gao et al., CIKM 2022)."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from invlightning.data.download import Archive
+from invlightning.data.interactions import RawTable, concatenate
+from invlightning.data.module import ImplicitDataModule
+from invlightning.data.reading import read_table
+from invlightning.data.splits import GivenSplit, Split
+
+STANDARD = (
+    "data/log_standard_4_08_to_4_21_pure.csv",
+    "data/log_standard_4_22_to_5_08_pure.csv",
+)
+RANDOM = "data/log_random_4_22_to_5_08_pure.csv"
+
+ARCHIVE = Archive(
+    "KuaiRand-Pure",
+    "https://zenodo.org/records/10439422/files/KuaiRand-Pure.tar.gz",
+    ("KuaiRand-Pure",),
+    (*STANDARD, RANDOM),
+    md5="0820331067a3784d9691136f772b35a7",
+)
+
+
+def read_kuairand(root: str | Path, label_column: str, random_test: bool) -> RawTable:
+    """Reads the logs.
+
+    Args:
+        root: Folder that holds the unpacked folder, or is it.
+        label_column: Column of 0 and 1 to take as ratings.
+        random_test: True adds the log of random exposure as the test part.
+
+    Returns:
+        Raw ids, ratings 0 or 1 and times in milliseconds; parts only with ``random_test``.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+    """
+    members = (*STANDARD, RANDOM) if random_test else STANDARD
+    tables = [
+        read_table(ARCHIVE.require(root, member), "user_id", "video_id", label_column, "time_ms")
+        for member in members
+    ]
+    parts = [2 if member == RANDOM else 0 for member in members]
+    table = concatenate(tables, parts)
+    return table if random_test else replace(table, parts=None)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class KuaiRandDataModule(ImplicitDataModule):
+    """KuaiRand-Pure; the videos shown at random make a test part free of exposure bias.
+
+    Args:
+        root: Folder that holds the tar.gz or the unpacked folder. What is missing is downloaded
+            there.
+        label_column: What makes a positive: ``is_click``, ``long_view``, ``is_like``, ...
+        random_test: True takes the log of random exposure as the test part and, by default, a
+            tenth of the standard logs for validation. False leaves it out and splits the standard
+            logs.
+    """
+
+    root: str = "data"
+    label_column: str = "is_click"
+    random_test: bool = True
+
+    def prepare_data(self) -> None:
+        """Downloads and unpacks the logs if they are not there."""
+        ARCHIVE.install(self.root)
+
+    def read(self) -> RawTable:
+        """Reads the logs."""
+        return read_kuairand(self.root, self.label_column, self.random_test)
+
+    def default_split(self) -> Split:
+        """The random log for test and a tenth of the rest for validation."""
+        if not self.random_test:
+            return super().default_split()
+        return GivenSplit(val=0.1, seed=self.seed)

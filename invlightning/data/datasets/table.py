@@ -1,0 +1,60 @@
+"""Any table of one's own."""
+
+from dataclasses import dataclass
+
+from invlightning.data.interactions import RawTable, concatenate
+from invlightning.data.module import ImplicitDataModule
+from invlightning.data.reading import read_table
+from invlightning.data.splits import GivenSplit, Split
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class TableDataModule(ImplicitDataModule):
+    """Interactions in CSV, TSV, ``::`` separated, RecBole ``.inter`` or Parquet files.
+
+    Args:
+        path: The table, or its training part where the others are given.
+        user_column: Name of the column of user ids, integers or text.
+        item_column: Name of the column of item ids.
+        rating_column: Name of the column of ratings. None takes every row as a positive.
+        timestamp_column: Name of the column of times; needed for splits by time.
+        val_path: A file with the validation part, with the same columns.
+        test_path: A file with the test part. With either file given, the files are the split, and
+            without ``val_path`` a tenth of the training file becomes the validation part.
+        separator: What stands between columns of text files. None finds out.
+        column_names: Names of all columns, for text files without a header line.
+    """
+
+    path: str
+    user_column: str = "user"
+    item_column: str = "item"
+    rating_column: str | None = None
+    timestamp_column: str | None = None
+    val_path: str | None = None
+    test_path: str | None = None
+    separator: str | None = None
+    column_names: list[str] | None = None
+
+    def _read_file(self, path: str) -> RawTable:
+        return read_table(
+            path,
+            self.user_column,
+            self.item_column,
+            self.rating_column,
+            self.timestamp_column,
+            separator=self.separator,
+            column_names=self.column_names,
+        )
+
+    def read(self) -> RawTable:
+        """Reads the file or files."""
+        given = enumerate((self.path, self.val_path, self.test_path))
+        files = {part: path for part, path in given if path is not None}
+        tables = [self._read_file(path) for path in files.values()]
+        return tables[0] if len(tables) == 1 else concatenate(tables, list(files))
+
+    def default_split(self) -> Split:
+        """The files where several are given, else as the base."""
+        if self.val_path is None and self.test_path is None:
+            return super().default_split()
+        return GivenSplit(val=0.1, seed=self.seed)

@@ -1,0 +1,260 @@
+"""From a table as found to compact, labeled, indexed rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from invlightning.data.columns import Column, as_arrow, as_ids, as_timestamps, refuse
+from invlightning.data.filters import core_mask, last_rows, own_part_rows, pair_keys
+from invlightning.data.labels import label
+from invlightning.data.vocabulary import Vocabulary
+
+POSITIVES_ONLY = (
+    "Every row is a true positive: without true negatives AUC and log loss of labeled rows are "
+    "undefined, and the labeled loss alone cannot tell items apart; unlabeled rows are needed."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class RawTable:
+    """The columns of a data set as found, one row for each interaction.
+
+    Args:
+        users: ``(N,)`` raw user ids, integers or text.
+        items: ``(N,)`` raw item ids.
+        ratings: ``(N,)`` numbers; None where every row is a positive.
+        timestamps: ``(N,)`` times in any unit.
+        parts: ``(N,)`` 0 training, 1 validation, 2 test, where the split is given.
+        num_users: Fixed number of users; user ids are then indices ``0 .. num_users-1``.
+        num_items: Fixed number of items; item ids are then indices.
+        notes: What the reader has to say about the rows, one sentence each.
+
+    Raises:
+        ValueError: If the table is empty or its columns differ in length.
+    """
+
+    users: Column
+    items: Column
+    ratings: Column | None = None
+    timestamps: Column | None = None
+    parts: NDArray[np.uint8] | None = None
+    num_users: int | None = None
+    num_items: int | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = ("users", "items", "ratings", "timestamps", "parts")
+        columns = {name: getattr(self, name) for name in names}
+        lengths = {name: len(column) for name, column in columns.items() if column is not None}
+        if len(set(lengths.values())) > 1:
+            found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+            raise ValueError(f"columns must have the same length, found {found} rows.")
+        if lengths["users"] == 0:
+            raise ValueError("the table is empty: it has no rows to train on.")
+        if self.parts is not None and self.parts.max() > 2:
+            raise ValueError("parts must be 0 (training), 1 (validation) or 2 (test).")
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """Distinct labeled pairs as compact columns.
+
+    Args:
+        users: ``(N,)`` int32 user indices.
+        items: ``(N,)`` int32 item indices.
+        labels: ``(N,)`` float32, 1 for a true positive and 0 for a true negative.
+        timestamps: ``(N,)`` int64 times, where known.
+        parts: ``(N,)`` uint8, 0 training, 1 validation, 2 test, where given.
+        user_ids: Raw ids of the users.
+        item_ids: Raw ids of the items.
+        notes: A sentence for everything that was dropped or merged.
+    """
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    labels: NDArray[np.float32]
+    timestamps: NDArray[np.int64] | None
+    parts: NDArray[np.uint8] | None
+    user_ids: Vocabulary
+    item_ids: Vocabulary
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def num_users(self) -> int:
+        """Number of users U."""
+        return len(self.user_ids)
+
+    @property
+    def num_items(self) -> int:
+        """Number of items I."""
+        return len(self.item_ids)
+
+
+def prepare(
+    table: RawTable,
+    *,
+    positive_threshold: float | None = None,
+    negative_threshold: float | None = None,
+    min_user_count: int = 0,
+    min_item_count: int = 0,
+) -> Interactions:
+    """Checks a table, merges repeated pairs, labels, filters and indexes its rows.
+
+    Args:
+        table: The columns as found; they are not changed.
+        positive_threshold: Ratings above it are true positives. None for ratings that are 0 or 1
+            already and for tables without ratings.
+        negative_threshold: Ratings at or below it are true negatives; those between the two are
+            dropped. None means ``positive_threshold``.
+        min_user_count: Rows that a user needs to stay, after all other filters.
+        min_item_count: Rows that an item needs to stay.
+
+    Returns:
+        The rows that stay, in their order.
+
+    Raises:
+        ValueError: If a column is malformed, a threshold does not fit the
+            ratings, or fewer than two users, two items or one positive remain.
+    """
+    user_ids, users = _index(table.users, table.num_users, "user")
+    item_ids, items = _index(table.items, table.num_items, "item")
+    times = None if table.timestamps is None else as_timestamps(table.timestamps)
+    labels, judged = label(table.ratings, len(users), positive_threshold, negative_threshold)
+    rows = Interactions(users, items, labels, times, table.parts, user_ids, item_ids, table.notes)
+    rows = _drop_repeated(rows, judged)
+    rows = _drop_rare(rows, min_user_count, min_item_count)
+    rows = _drop_absent(rows, table)
+    _check_enough(rows)
+    if rows.labels.all():
+        rows = replace(rows, notes=(*rows.notes, POSITIVES_ONLY))
+    return rows
+
+
+def _index(column: Column, size: int | None, name: str) -> tuple[Vocabulary, NDArray[np.int32]]:
+    if size is None:
+        return Vocabulary.fit(column, name)
+    ids = as_ids(column, name)
+    if not isinstance(ids, np.ndarray):
+        raise ValueError(
+            f"num_{name}s is given, so {name} ids must be indices 0..{size - 1}, but they are "
+            f"text: leave num_{name}s out."
+        )
+    outside = (ids < 0) | (ids >= size)
+    mend = f"correct them, raise num_{name}s, or leave it out to index arbitrary ids"
+    refuse(outside, f"{name} indices are outside 0..{size - 1} (num_{name}s is {size})", mend)
+    return Vocabulary.identity(size), ids.astype(np.int32)
+
+
+def _keep(rows: Interactions, mask: NDArray[np.bool_], note: str) -> Interactions:
+    """Selects rows; where some are dropped, ``note`` tells it with ``{dropped}`` filled in."""
+    dropped = len(mask) - int(np.count_nonzero(mask))
+    if dropped == 0:
+        return rows
+    names = ("users", "items", "labels", "timestamps", "parts")
+    columns: dict[str, Any] = {
+        name: column[mask] for name in names if (column := getattr(rows, name)) is not None
+    }
+    return replace(rows, **columns, notes=(*rows.notes, note.format(dropped=dropped)))
+
+
+def _drop_repeated(rows: Interactions, judged: NDArray[np.bool_] | None) -> Interactions:
+    keys = pair_keys(rows.users, rows.items, rows.num_items)
+    if rows.parts is not None:
+        own = own_part_rows(keys, rows.parts)
+        judged = None if judged is None else judged[own]
+        keys = keys[own]
+        rows = _keep(rows, own, "{dropped} rows dropped: their pair also occurs in a later part.")
+    last = last_rows(keys, rows.timestamps)
+    del keys
+    order = "in the table" if rows.timestamps is None else "by time"
+    rows = _keep(
+        rows, last, f"{{dropped}} repeated rows dropped: the last {order} of a pair stays."
+    )
+    if judged is None:
+        return rows
+    return _keep(rows, judged[last], "{dropped} rows dropped: rated between the two thresholds.")
+
+
+def _drop_rare(rows: Interactions, min_user_count: int, min_item_count: int) -> Interactions:
+    mask = core_mask(rows.users, rows.items, min_user_count, min_item_count)
+    counts = f"min_user_count {min_user_count} and min_item_count {min_item_count}"
+    if not mask.any():
+        raise ValueError(
+            f"{counts} leave none of {len(rows)} rows: lower them or widen the thresholds."
+        )
+    return _keep(rows, mask, f"{{dropped}} rows dropped: {counts}.")
+
+
+def _drop_absent(rows: Interactions, table: RawTable) -> Interactions:
+    """Removes users and items without a row from the vocabularies, unless sizes are fixed."""
+    if table.num_users is None:
+        users, user_ids = _renumber(rows.users, rows.user_ids)
+        rows = replace(rows, users=users, user_ids=user_ids)
+    if table.num_items is None:
+        items, item_ids = _renumber(rows.items, rows.item_ids)
+        rows = replace(rows, items=items, item_ids=item_ids)
+    return rows
+
+
+def _renumber(indices: NDArray[np.int32], ids: Vocabulary) -> tuple[NDArray[np.int32], Vocabulary]:
+    present = np.bincount(indices, minlength=len(ids)) > 0
+    if present.all():
+        return indices, ids
+    ranks = np.cumsum(present, dtype=np.int32) - np.int32(1)
+    return ranks[indices], ids.take(np.flatnonzero(present))
+
+
+def _check_enough(rows: Interactions) -> None:
+    for name, indices in (("user", rows.users), ("item", rows.items)):
+        if len(indices) == 0 or (indices == indices[0]).all():
+            raise ValueError(
+                f"the {len(rows)} rows that remain hold fewer than two {name}s: check the "
+                f"{name} column and the filters."
+            )
+    if not rows.labels.any():
+        raise ValueError(
+            f"none of the {len(rows)} rows that remain is a positive: lower positive_threshold "
+            "or check the rating column."
+        )
+
+
+def concatenate(tables: Sequence[RawTable], parts: Sequence[int]) -> RawTable:
+    """Joins the tables of a given split.
+
+    Args:
+        tables: One table for each file, all with the same columns.
+        parts: What each file is: 0 training, 1 validation, 2 test.
+
+    Returns:
+        One table with ``parts``.
+
+    Raises:
+        ValueError: If only some of the tables have ratings or timestamps.
+    """
+    first = tables[0]
+    columns: dict[str, Any] = {}
+    for name in ("users", "items", "ratings", "timestamps"):
+        pieces = [getattr(table, name) for table in tables]
+        present = [piece is not None for piece in pieces]
+        if any(present) and not all(present):
+            raise ValueError(f"only {sum(present)} of {len(tables)} files have {name}.")
+        columns[name] = _join(pieces, name) if present[0] else None
+    sizes = [len(table.users) for table in tables]
+    codes = np.repeat(np.asarray(parts, dtype=np.uint8), sizes)
+    notes = tuple(note for table in tables for note in table.notes)
+    return replace(first, **columns, parts=codes, notes=notes)
+
+
+def _join(pieces: Sequence[Column], name: str) -> Column:
+    if all(isinstance(piece, np.ndarray) and piece.dtype.kind in "iuf" for piece in pieces):
+        return np.concatenate([np.asarray(piece) for piece in pieces])
+    # One file may hold text where another happens to hold only whole numbers.
+    chunks = [as_arrow(piece, name).cast(pa.large_string()) for piece in pieces]
+    return pa.chunked_array([chunk for column in chunks for chunk in column.chunks])

@@ -1,0 +1,136 @@
+"""What the samplers that look beyond the users have in common."""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from invlightning.data.samplers.base import NegativeSampler, Scorer
+from invlightning.data.samplers.known_pairs import KnownPairs
+from invlightning.data.samplers.uniform import UniformSampler
+from invlightning.types import LabeledBatch
+
+
+class HardSampler(NegativeSampler, ABC):
+    """Draws with an eye on the model, on the batch or on what was drawn before.
+
+    Candidates come from a :class:`UniformSampler`, so known pairs are excluded exactly. Before
+    ``start_epoch``, and in :meth:`sample`, where there is no model to ask, draws are uniform.
+
+    What such a sampler learns it keeps in persistent buffers, which the data module writes to
+    checkpoints. Of several processes each learns from its own rows, and a checkpoint keeps what
+    the first one learned.
+
+    Args:
+        start_epoch: First epoch, counted from 0, of draws that are not uniform.
+
+    Raises:
+        ValueError: If ``start_epoch`` is negative.
+    """
+
+    def __init__(self, start_epoch: int = 0) -> None:
+        super().__init__()
+        check_at_least("start_epoch", start_epoch, 0)
+        self.start_epoch = start_epoch
+        self.uniform = UniformSampler()
+
+    def fit(self, known: KnownPairs) -> None:
+        """Prepares the uniform draws.
+
+        Args:
+            known: The pairs that are never drawn.
+        """
+        super().fit(known)
+        self.uniform.fit(known)
+
+    def sample(self, users: Tensor, num_unlabeled: int, generator: torch.Generator) -> Tensor:
+        """Draws uniformly; see :meth:`NegativeSampler.sample`."""
+        self.check_request(num_unlabeled)
+        return self.uniform.sample(users, num_unlabeled, generator)
+
+    def draw(
+        self,
+        batch: LabeledBatch,
+        num_unlabeled: int,
+        generator: torch.Generator,
+        score: Scorer,
+        epoch: int,
+    ) -> Tensor:
+        """Draws uniformly before ``start_epoch``, then by :meth:`draw_hard`."""
+        self.check_request(num_unlabeled)
+        if epoch < self.start_epoch:
+            return self.sample(batch.users, num_unlabeled, generator)
+        return self.draw_hard(batch, num_unlabeled, generator, score, epoch)
+
+    @abstractmethod
+    def draw_hard(
+        self,
+        batch: LabeledBatch,
+        num_unlabeled: int,
+        generator: torch.Generator,
+        score: Scorer,
+        epoch: int,
+    ) -> Tensor:
+        """Draws the items of a batch; arguments and result as :meth:`NegativeSampler.draw`."""
+
+    def check_pool(self, size: int) -> None:
+        """Checks in ``fit`` that the catalogue can fill a pool.
+
+        Args:
+            size: Items of the pool of a row.
+
+        Raises:
+            ValueError: If the catalogue has fewer items.
+        """
+        if size > self.num_items:
+            raise ValueError(
+                f"more candidates than items: {type(self).__name__} compares {size} items a row "
+                f"but the catalogue has {self.num_items}; give it smaller numbers."
+            )
+
+
+def check_at_least(name: str, value: float, minimum: float) -> None:
+    """Checks an argument.
+
+    Args:
+        name: Name of the argument.
+        value: What was given.
+        minimum: Smallest allowed value.
+
+    Raises:
+        ValueError: If the value is smaller or not a number.
+    """
+    if not value >= minimum:
+        raise ValueError(f"{name} must be at least {minimum}, found {value}.")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Checks an argument.
+
+    Args:
+        name: Name of the argument.
+        value: What was given.
+
+    Raises:
+        ValueError: If the value is not above 0.
+    """
+    if not value > 0:
+        raise ValueError(f"{name} must be above 0, found {value}.")
+
+
+def check_choice(num_unlabeled: int, name: str, size: int) -> None:
+    """Checks that a row's items can be chosen from its pool.
+
+    Args:
+        num_unlabeled: Items to choose, K.
+        name: Argument that sets the size of the pool.
+        size: That size.
+
+    Raises:
+        ValueError: If K is larger.
+    """
+    if num_unlabeled > size:
+        raise ValueError(
+            f"num_unlabeled is {num_unlabeled} but {name} is {size}: raise {name} or lower "
+            "num_unlabeled."
+        )

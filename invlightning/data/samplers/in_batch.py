@@ -1,0 +1,69 @@
+"""In-batch sampling: the positives of other rows."""
+
+import torch
+from torch import Tensor
+
+from invlightning.data.samplers.base import Scorer, draw_below
+from invlightning.data.samplers.hard import HardSampler, check_at_least
+from invlightning.data.samplers.known_pairs import KnownPairs
+from invlightning.types import LabeledBatch
+
+
+class InBatchSampler(HardSampler):
+    """Draws among the labeled positives of the batch that the user has no known pair with.
+
+    An item thus comes up as often as it is a positive, as in training with in-batch softmax (Yi
+    et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations",
+    RecSys 2019). For each of its K items a row looks at ``num_tries`` uniformly drawn positive
+    rows of the batch and takes the first item its user does not know. If all are known, the item
+    is a uniform draw from the catalogue. So with a share q of the positive rows known to the user,
+    an item is with probability 1 - q ** num_tries uniform over the other positive rows. Without
+    any positive row all draws are uniform.
+
+    Cost: K * num_tries binary searches a row, no score. State: none.
+
+    Args:
+        num_tries: Positive rows that are looked at for each item, at most.
+
+    Raises:
+        ValueError: If ``num_tries`` is below 1.
+    """
+
+    keys: Tensor
+
+    def __init__(self, num_tries: int = 8) -> None:
+        super().__init__()
+        check_at_least("num_tries", num_tries, 1)
+        self.num_tries = num_tries
+
+    def fit(self, known: KnownPairs) -> None:
+        """Prepares the look-up of known pairs.
+
+        Args:
+            known: The pairs that are never drawn.
+        """
+        super().fit(known)
+        # A last key above all others, so that every search ends at a key.
+        end = torch.tensor([known.num_users * known.num_items])
+        self.register_buffer("keys", torch.cat([known.keys, end]), persistent=False)
+
+    def draw_hard(
+        self,
+        batch: LabeledBatch,
+        num_unlabeled: int,
+        generator: torch.Generator,
+        score: Scorer,
+        epoch: int,
+    ) -> Tensor:
+        """Draws from the batch; see :meth:`NegativeSampler.draw`."""
+        positives_first = batch.items[batch.labels.argsort(descending=True)]
+        bounds = (batch.labels > 0).sum().expand(len(batch.users))
+        tries = draw_below(bounds, num_unlabeled * self.num_tries, generator)
+        items = positives_first[tries].view(-1, num_unlabeled, self.num_tries)
+        wanted = batch.users.view(-1, 1, 1) * self.num_items + items
+        known = self.keys[torch.searchsorted(self.keys, wanted)] == wanted
+        unknown = ~known & (bounds > 0).view(-1, 1, 1)
+        first = unknown.int().argmax(dim=2, keepdim=True)
+        chosen = items.gather(2, first).squeeze(2)
+        fallback = self.sample(batch.users, num_unlabeled, generator)
+        return torch.where(unknown.any(dim=2), chosen, fallback)
