@@ -3,15 +3,35 @@
 from invlightning.losses import functional
 from invlightning.losses.base import JointLoss, LabeledLoss, UnlabeledLoss
 from invlightning.losses.bce import BinaryCrossEntropy
+from invlightning.losses.bpr import BPRLoss
+from invlightning.losses.debiased_contrastive import DebiasedContrastiveLoss
+from invlightning.losses.generalized_cross_entropy import GeneralizedCrossEntropy
 from invlightning.losses.inverse_dual import InverseDualLoss
+from invlightning.losses.non_negative_pu import NonNegativePULoss
+from invlightning.losses.relevance import RelevanceLoss
+from invlightning.losses.reweighted import ReweightedLoss
+from invlightning.losses.sampled_as_negative import SampledAsNegativeLoss
 from invlightning.losses.sampled_negative import SampledNegativeLoss
+from invlightning.losses.sampled_softmax import SampledSoftmaxLoss
+from invlightning.losses.symmetric_cross_entropy import SymmetricCrossEntropy
+from invlightning.losses.truncated import TruncatedLoss
 
 __all__ = [
+    "BPRLoss",
     "BinaryCrossEntropy",
+    "DebiasedContrastiveLoss",
+    "GeneralizedCrossEntropy",
     "InverseDualLoss",
     "JointLoss",
     "LabeledLoss",
+    "NonNegativePULoss",
+    "RelevanceLoss",
+    "ReweightedLoss",
+    "SampledAsNegativeLoss",
     "SampledNegativeLoss",
+    "SampledSoftmaxLoss",
+    "SymmetricCrossEntropy",
+    "TruncatedLoss",
     "UnlabeledLoss",
     "functional",
 ]

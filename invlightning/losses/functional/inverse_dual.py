@@ -1,27 +1,15 @@
-"""Formulas of the losses, as functions of logits.
-
-Notation: s is a logit, p = sigmoid(s), L+ = softplus(-s) = -log p is the loss towards the positive
-label and L- = softplus(s) = -log(1 - p) the loss towards the negative one. Half precision is
-computed and returned in float32, every other precision in its own.
-"""
-
-from typing import Literal
+"""Inverse dual weights and loss: unlabeled pairs annotated by their losses towards both labels."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Reduction = Literal["mean", "sum", "none"]
+from invlightning.losses.functional.reduction import Reduction, as_float
 
 # Log-odds beyond this count as equal when they are shifted to a prior; it bounds the search.
 _MAX_LOG_ODDS = 1024.0
 # Eleven halvings bring a bracket of 2 * _MAX_LOG_ODDS to width one; Newton needs few steps there.
 _PRIOR_STEPS = 20
-
-
-def as_float(logits: Tensor) -> Tensor:
-    """Casts half precision to float32 and leaves float32 and float64 as they are."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def log_softplus(x: Tensor) -> Tensor:
@@ -97,23 +85,6 @@ def inverse_dual_loss(
     """
     weights = inverse_dual_weights(logits, temperature, prior)
     return F.binary_cross_entropy_with_logits(as_float(logits), weights, reduction=reduction)
-
-
-def sampled_negative_loss(logits: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Cross entropy that calls every unlabeled pair a negative: L- = softplus(s).
-
-    Args:
-        logits: Scores of unlabeled pairs, any shape.
-        reduction: ``mean`` and ``sum`` give a scalar, ``none`` the shape of ``logits``.
-
-    Returns:
-        The loss; float32 for half precision, else of the dtype of ``logits``.
-
-    Raises:
-        ValueError: If ``reduction`` is unknown.
-    """
-    scores = as_float(logits)
-    return F.binary_cross_entropy_with_logits(scores, torch.zeros_like(scores), reduction=reduction)
 
 
 def _shift_to_prior(log_odds: Tensor, prior: float | Tensor) -> Tensor:

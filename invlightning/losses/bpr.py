@@ -1,0 +1,31 @@
+"""Bayesian personalized ranking, BPR."""
+
+from torch import Tensor
+
+from invlightning.losses.functional import bayesian_personalized_ranking, mean_where
+from invlightning.losses.joint_rows import compared_rows
+from invlightning.losses.positive_based import PositiveBasedLoss
+from invlightning.types import JointRows
+
+
+class BPRLoss(PositiveBasedLoss):
+    """Ranks every positive above the unlabeled items of its row: softplus(s_j - s_i).
+
+    The mean over K unlabeled items, then over the positives. Labeled negatives take no part. Only
+    differences within a user are learned: scores are no log-odds, and compare within a user only.
+
+    Source: Rendle et al., UAI 2009, arXiv 1205.2618. The L2 term of the paper is weight decay of
+    the optimizer.
+    """
+
+    def forward(self, rows: JointRows) -> Tensor:
+        """Returns the mean over positives, 0 for a batch without any.
+
+        Args:
+            rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
+
+        Returns:
+            A scalar; float32 for half precision.
+        """
+        losses = bayesian_personalized_ranking(rows.logits, rows.unlabeled_logits, rows.mask)
+        return mean_where(losses, compared_rows(rows))

@@ -1,0 +1,49 @@
+"""Formulas of the losses, as functions of logits.
+
+Notation: s is a logit, p = sigmoid(s), L+ = softplus(-s) = -log p is the loss towards the positive
+label and L- = softplus(s) = -log(1 - p) the loss towards the negative one. Half precision is
+computed and returned in float32, every other precision in its own.
+"""
+
+from invlightning.losses.functional.contrast import (
+    bayesian_personalized_ranking,
+    debiased_contrast,
+    sampled_softmax,
+)
+from invlightning.losses.functional.cross_entropy import (
+    cross_entropies,
+    reweighted_cross_entropies,
+    sampled_negative_loss,
+    truncated_cross_entropy,
+)
+from invlightning.losses.functional.inverse_dual import (
+    inverse_dual_loss,
+    inverse_dual_weights,
+    log_softplus,
+)
+from invlightning.losses.functional.positive_unlabeled import non_negative_risk, relevance_risk
+from invlightning.losses.functional.reduction import Reduction, as_float, mean_where
+from invlightning.losses.functional.robust import (
+    generalized_cross_entropies,
+    symmetric_cross_entropies,
+)
+
+__all__ = [
+    "Reduction",
+    "as_float",
+    "bayesian_personalized_ranking",
+    "cross_entropies",
+    "debiased_contrast",
+    "generalized_cross_entropies",
+    "inverse_dual_loss",
+    "inverse_dual_weights",
+    "log_softplus",
+    "mean_where",
+    "non_negative_risk",
+    "relevance_risk",
+    "reweighted_cross_entropies",
+    "sampled_negative_loss",
+    "sampled_softmax",
+    "symmetric_cross_entropies",
+    "truncated_cross_entropy",
+]

@@ -1,0 +1,92 @@
+"""Sampled softmax with the log-Q correction."""
+
+import torch
+from torch import Tensor
+
+from invlightning.losses.functional import mean_where, sampled_softmax
+from invlightning.losses.joint_rows import compared_rows
+from invlightning.losses.positive_based import PositiveBasedLoss
+from invlightning.types import JointRows
+
+
+class SampledSoftmaxLoss(PositiveBasedLoss):
+    """Softmax over the catalogue, estimated from the drawn items and their probabilities Q.
+
+    See :func:`~invlightning.losses.functional.sampled_softmax`. Q must be that of the sampler:
+    Q_j is proportional to n_j ** beta with n_j the number of labeled training rows of item j, so
+    ``beta`` is that of :class:`~invlightning.data.samplers.PopularitySampler`, 0 for uniform draws
+    and 1 for draws from other rows of the batch (:class:`~invlightning.data.InBatchSampler` draws
+    positives alone, so there it is exact for data without labeled negatives). A correction for
+    popularity under uniform draws would teach the model to prefer popular items.
+
+    Drawn items equal to the positive ("accidental hits") are left out. Q is that among all other
+    items of the catalogue; that a sampler also leaves out the other known items of a user is
+    neglected. Labeled negatives take no part. Scores compare within a user only.
+
+    Source: Yi et al., RecSys 2019 (log Q), arXiv 2507.09331 (no correction of the positive).
+
+    Args:
+        beta: Exponent of the popularity by which items are drawn, 0 or more.
+        temperature: Divides the scores, above 0; values of about 0.1 suit cosines.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    log_weights: Tensor | None
+    log_rest: Tensor | None
+
+    def __init__(self, beta: float = 0.0, temperature: float = 1.0) -> None:
+        super().__init__()
+        if not beta >= 0:
+            raise ValueError(f"beta is {beta}, expected 0 or more; 0 stands for uniform draws.")
+        if not temperature > 0:
+            raise ValueError(f"temperature is {temperature}, expected more than 0.")
+        self.beta = beta
+        self.temperature = temperature
+        # Not in checkpoints: every fit counts them anew from its training rows.
+        self.register_buffer("log_weights", None, persistent=False)
+        self.register_buffer("log_rest", None, persistent=False)
+
+    def start_fit(self, labels: Tensor, items: Tensor, num_items: int) -> None:
+        """Counts the rows of each item, which give the probabilities of the draws.
+
+        Args:
+            labels: ``(N,)`` 0 or 1.
+            items: ``(N,)`` item indices.
+            num_items: Number of items I.
+
+        Raises:
+            ValueError: If there is no positive.
+        """
+        super().start_fit(labels, items, num_items)
+        # A sampler never draws items without rows; should one be given, it counts as one row.
+        counts = torch.bincount(items, minlength=num_items).clamp(min=1).double()
+        weights = counts**self.beta
+        self.log_weights = weights.log().float()
+        self.log_rest = (weights.sum() - weights).log().float()
+
+    def forward(self, rows: JointRows) -> Tensor:
+        """Returns the mean over positives, 0 for a batch without any.
+
+        Args:
+            rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
+
+        Returns:
+            A scalar; float32 for half precision.
+
+        Raises:
+            RuntimeError: If the items were never counted.
+        """
+        if self.log_weights is None or self.log_rest is None:
+            raise RuntimeError(
+                "the items were never counted: call start_fit(labels, items, num_items) with the "
+                "training rows before the first step."
+            )
+        no_hit = rows.unlabeled_items != rows.items.unsqueeze(1)
+        rows = rows._replace(mask=no_hit if rows.mask is None else no_hit & rows.mask)
+        log_q = self.log_weights[rows.unlabeled_items] - self.log_rest[rows.items].unsqueeze(1)
+        losses = sampled_softmax(
+            rows.logits, rows.unlabeled_logits, log_q, rows.mask, self.temperature
+        )
+        return mean_where(losses, compared_rows(rows))
