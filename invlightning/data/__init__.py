@@ -12,10 +12,20 @@ from invlightning.data.datasets import (
 from invlightning.data.interactions import Interactions, RawTable
 from invlightning.data.module import ImplicitDataModule
 from invlightning.data.samplers import (
+    AdaptiveHardnessSampler,
+    AdaptiveOversampler,
+    BayesianSampler,
+    CandidateSampler,
+    DynamicSampler,
+    HardSampler,
+    InBatchSampler,
     ItemWeightSampler,
     KnownPairs,
     NegativeSampler,
     PopularitySampler,
+    PositiveResampler,
+    ReinforcedSampler,
+    RobustSampler,
     UniformSampler,
 )
 from invlightning.data.splits import (
@@ -28,10 +38,17 @@ from invlightning.data.splits import (
 )
 
 __all__ = [
+    "AdaptiveHardnessSampler",
+    "AdaptiveOversampler",
     "ArrayDataModule",
+    "BayesianSampler",
+    "CandidateSampler",
     "CoatDataModule",
+    "DynamicSampler",
     "GivenSplit",
+    "HardSampler",
     "ImplicitDataModule",
+    "InBatchSampler",
     "Interactions",
     "ItemWeightSampler",
     "KnownPairs",
@@ -41,8 +58,11 @@ __all__ = [
     "MovieLensDataModule",
     "NegativeSampler",
     "PopularitySampler",
+    "PositiveResampler",
     "RandomSplit",
     "RawTable",
+    "ReinforcedSampler",
+    "RobustSampler",
     "Split",
     "SyntheticDataModule",
     "TableDataModule",

@@ -1,7 +1,9 @@
 """The base of all data modules: from a table of interactions to batches on the device."""
 
+import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,15 +12,26 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
+from invlightning.data.cache import LEAST_BYTES, cached
 from invlightning.data.evaluation_loaders import EvalLoader, RankingLoader
 from invlightning.data.interactions import Interactions, RawTable, prepare
 from invlightning.data.loader import TrainLoader
-from invlightning.data.samplers import KnownPairs, NegativeSampler, UniformSampler
+from invlightning.data.pairs import pairs_of
+from invlightning.data.samplers import (
+    KnownPairs,
+    NegativeSampler,
+    PositiveResampler,
+    UniformSampler,
+)
 from invlightning.data.splits import RandomSplit, Split, meta_rows, thin_labels
 from invlightning.modes import evaluation_mode
+from invlightning.specs import import_path, to_spec
 from invlightning.types import LabeledBatch, RankingBatch
 
 TRAIN, VAL, TEST = 0, 1, 2
+
+# Settings of the base that decide which rows there are; all others act on them later.
+_ROW_SETTINGS = {"positive_threshold", "negative_threshold", "min_user_count", "min_item_count"}
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -47,11 +60,15 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
         num_unlabeled: Unlabeled items K drawn beside each labeled row, for the same user. 0 draws
             none.
         sampler: Draws the unlabeled items. None means ``UniformSampler()``.
+        resampler: Exchanges the labeled positives of training batches for others of their users,
+            to denoise them. None keeps them.
         batch_size: Labeled rows B of a training batch, in each process.
         eval_batch_size: Labeled rows of an evaluation batch.
         ranking_batch_size: Users of a full-catalogue ranking batch.
         predict_users: Raw ids of the users to recommend to in ``predict``. None means everyone.
         seed: Seed of the split, the order of rows and the drawn items.
+        cache: Whether prepared rows of large files are kept on disk, so that the next start is
+            instant: True beside the files, a path in that folder, False not at all.
 
     Attributes:
         num_users: Number of users U, known after ``setup``.
@@ -70,11 +87,13 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
     meta_fraction: float = 0.1
     num_unlabeled: int = 1
     sampler: NegativeSampler | None = None
+    resampler: PositiveResampler | None = None
     batch_size: int = 1024
     eval_batch_size: int = 8192
     ranking_batch_size: int = 256
     predict_users: list[int | str] | None = None
     seed: int = 42
+    cache: bool | str = True
 
     num_users: int | None = field(init=False, default=None)
     num_items: int | None = field(init=False, default=None)
@@ -87,6 +106,10 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
             raise ValueError(f"meta_fraction must be in [0, 1), got {self.meta_fraction}.")
         if self.num_unlabeled < 0:
             raise ValueError(f"num_unlabeled must be at least 0, got {self.num_unlabeled}.")
+        if self.resampler is not None and self.num_unlabeled == 0:
+            raise ValueError(
+                "resampler compares with unlabeled items: num_unlabeled is 0, raise it."
+            )
         for name in ("batch_size", "eval_batch_size", "ranking_batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -96,6 +119,10 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
     @abstractmethod
     def read(self) -> RawTable:
         """Returns the interactions as the source has them."""
+
+    def sources(self) -> list[Path]:
+        """The files that :meth:`read` reads and nothing else; none means that nothing is cached."""
+        return []
 
     def default_split(self) -> Split:
         """The split that is used where none is given."""
@@ -113,6 +140,10 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
         """
         return None
 
+    def side_features(self) -> tuple[Tensor | None, Tensor | None]:
+        """Features of users ``(U, Fu)`` and of items ``(I, Fi)``; None where there are none."""
+        return None, None
+
     @property
     def interactions(self) -> Interactions:
         """The prepared rows.
@@ -128,13 +159,7 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
         """Reads, labels, splits and indexes the rows, once for all stages."""
         if self._interactions is not None:
             return
-        interactions = prepare(
-            self.read(),
-            positive_threshold=self.positive_threshold,
-            negative_threshold=self.negative_threshold,
-            min_user_count=self.min_user_count,
-            min_item_count=self.min_item_count,
-        )
+        interactions = self._rows()
         self.parts = (self.split or self.default_split())(interactions)
         self._select_training_rows(interactions)
         self.num_users, self.num_items = interactions.num_users, interactions.num_items
@@ -142,6 +167,30 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
         self._interactions = interactions
         for note in (*interactions.notes, self.summary()):
             rank_zero_info(note)
+
+    def prepare_data(self) -> None:
+        """Fills the cache, where there are several processes to read from it."""
+        if self.trainer is not None and self.trainer.world_size > 1 and self.cache:
+            self._rows()
+
+    def _rows(self) -> Interactions:
+        files = [file for file in self.sources() if file.is_file()]
+        if not self.cache or sum(file.stat().st_size for file in files) < LEAST_BYTES:
+            return self._prepare()
+        folder = None if self.cache is True else self.cache
+        later = {f.name for f in fields(ImplicitDataModule)} - _ROW_SETTINGS
+        names = sorted({f.name for f in fields(self)} - later)
+        settings = {name: to_spec(getattr(self, name)) for name in names}
+        return cached(files, json.dumps([import_path(type(self)), settings]), self._prepare, folder)
+
+    def _prepare(self) -> Interactions:
+        return prepare(
+            self.read(),
+            positive_threshold=self.positive_threshold,
+            negative_threshold=self.negative_threshold,
+            min_user_count=self.min_user_count,
+            min_item_count=self.min_item_count,
+        )
 
     def summary(self) -> str:
         """One sentence on what there is to train on."""
@@ -176,19 +225,17 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
 
     def _fit_sampler(self, interactions: Interactions) -> None:
         rows = self.train_rows
-        known = KnownPairs.from_pairs(
-            torch.from_numpy(interactions.users[rows]),
-            torch.from_numpy(interactions.items[rows]),
-            interactions.num_users,
-            interactions.num_items,
-        )
         if self.num_unlabeled > interactions.num_items:
             raise ValueError(
                 f"num_unlabeled is {self.num_unlabeled}, but there are only "
                 f"{interactions.num_items} items to draw from: lower num_unlabeled."
             )
         self.active_sampler = self.sampler if self.sampler is not None else UniformSampler()
-        self.active_sampler.fit(known)
+        self.active_sampler.fit(pairs_of(interactions, rows))
+        positive = interactions.labels[rows] > 0
+        self.active_sampler.fit_negatives(pairs_of(interactions, rows[~positive]))
+        if self.resampler is not None:
+            self.resampler.fit(pairs_of(interactions, rows[positive]))
 
     # ------------------------------------------------------------------------------ loaders
 
@@ -200,8 +247,11 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
 
     @property
     def _shard(self) -> tuple[int, int]:
-        """Rank and number of processes; without a trainer there is one."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        """This share of the rows and the number of shares: one for each replica of the model."""
+        # A model that is itself spread over processes (tensor parallel) is one replica.
+        strategy = self.trainer.strategy if self.trainer else None
+        shares = getattr(strategy, "distributed_sampler_kwargs", {"rank": 0, "num_replicas": 1})
+        return shares["rank"], shares["num_replicas"]
 
     def train_dataloader(self) -> TrainLoader:
         """Batches of labeled rows: the supervised part, then the meta part."""
@@ -257,12 +307,7 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
         rank, world_size = self._shard
         return RankingLoader(
             users,
-            KnownPairs.from_pairs(
-                torch.from_numpy(data.users[seen]),
-                torch.from_numpy(data.items[seen]),
-                data.num_users,
-                data.num_items,
-            ),
+            pairs_of(data, seen),
             KnownPairs.from_pairs(*targets, data.num_users, data.num_items),
             self.ranking_batch_size,
             rank,
@@ -280,7 +325,13 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
             return batch
         items = self.draw_unlabeled(batch)
         mask = items >= 0 if self.active_sampler.has_saturated_users else None
-        return batch._replace(unlabeled_items=items, unlabeled_mask=mask)
+        batch = batch._replace(unlabeled_items=items, unlabeled_mask=mask)
+        if self.resampler is None or self._generator is None:
+            return batch
+        resampler = self.resampler.to(items.device)
+        return batch._replace(
+            items=resampler.draw(batch, self._generator, self._score, self._epoch)
+        )
 
     def draw_unlabeled(self, batch: LabeledBatch) -> Tensor:
         """Draws the unlabeled items of a batch; its seed decides about everything random.
@@ -296,10 +347,13 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
             self._generator = torch.Generator(device)
             self.active_sampler.to(device)
         self._generator.manual_seed(batch.seed)
-        epoch = self.trainer.current_epoch if self.trainer else 0
         return self.active_sampler.draw(
-            batch, self.num_unlabeled, self._generator, self._score, epoch
+            batch, self.num_unlabeled, self._generator, self._score, self._epoch
         )
+
+    @property
+    def _epoch(self) -> int:
+        return self.trainer.current_epoch if self.trainer else 0
 
     @torch.no_grad()
     def _score(self, users: Tensor, items: Tensor) -> Tensor:
@@ -317,11 +371,11 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
         """Restores what :meth:`state_dict` gave."""
-        self.active_sampler.load_state_dict(state_dict)
+        if self.trainer is None or self.trainer.training:  # evaluation draws nothing
+            self.active_sampler.load_state_dict(state_dict)
 
     def held_out_positives(self) -> KnownPairs:
         """Positive validation and test pairs: drawing one of them is a false negative."""
         data = self.interactions
         rows = np.flatnonzero((self.parts != TRAIN) & (data.labels > 0))
-        users, items, _ = self._columns(rows)
-        return KnownPairs.from_pairs(users, items, data.num_users, data.num_items)
+        return pairs_of(data, rows)

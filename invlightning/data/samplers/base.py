@@ -42,6 +42,13 @@ class NegativeSampler(Specified, nn.Module, ABC):
         self.num_users, self.num_items = known.num_users, known.num_items
         self.has_saturated_users = bool((known.indptr.diff() >= known.num_items).any())
 
+    def fit_negatives(self, negatives: KnownPairs) -> None:
+        """Called after :meth:`fit`, for samplers that use true negatives.
+
+        Args:
+            negatives: The labeled negatives among the known pairs.
+        """
+
     def draw(
         self,
         batch: LabeledBatch,

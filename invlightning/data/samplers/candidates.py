@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from invlightning.data.samplers.base import Scorer
-from invlightning.data.samplers.hard import HardSampler, check_at_least
+from invlightning.data.samplers.hard import HardSampler, check_at_least, score_blocks
 from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.types import LabeledBatch
 
@@ -31,7 +31,7 @@ class Candidates(NamedTuple):
 class CandidateSampler(HardSampler, ABC):
     """Draws N uniform candidates for each row, scores them once and chooses K of them.
 
-    Subclasses say :meth:`choose`. Cost: N + 1 scores a row, in one call of the model. No state.
+    Subclasses say :meth:`choose`. Cost: N + 1 scores a row. No state.
 
     Args:
         pool_size: Candidates of a row, N.
@@ -68,9 +68,8 @@ class CandidateSampler(HardSampler, ABC):
     ) -> Tensor:
         """Draws, scores and chooses; see :meth:`NegativeSampler.draw`."""
         items = self.uniform.sample(batch.users, self.pool_size, generator)
-        # The labeled pair is scored along: models that propagate a graph do so once a call.
-        scored = torch.cat([items.clamp(min=0), batch.items.unsqueeze(1)], dim=1)
-        scores = score(batch.users.unsqueeze(1), scored).float()
+        scored = torch.cat([items, batch.items.unsqueeze(1)], dim=1)
+        scores = score_blocks(score, batch.users.unsqueeze(1), scored)
         candidates = Candidates(items, scores[:, :-1], scores[:, -1], batch.labels)
         return items.gather(1, self.choose(candidates, num_unlabeled, generator))
 

@@ -10,6 +10,9 @@ from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.data.samplers.uniform import UniformSampler
 from invlightning.types import LabeledBatch
 
+# Pairs scored at a time: more spill the caches of a CPU, fewer repeat the propagation of a graph.
+_BLOCK = 2**17
+
 
 class HardSampler(NegativeSampler, ABC):
     """Draws with an eye on the model, on the batch or on what was drawn before.
@@ -87,6 +90,22 @@ class HardSampler(NegativeSampler, ABC):
                 f"more candidates than items: {type(self).__name__} compares {size} items a row "
                 f"but the catalogue has {self.num_items}; give it smaller numbers."
             )
+
+
+def score_blocks(score: Scorer, users: Tensor, items: Tensor) -> Tensor:
+    """Scores many pairs, a block of rows at a time.
+
+    Args:
+        score: Scores pairs with the model, without a graph.
+        users: ``(B,)`` or ``(B, 1)`` user indices.
+        items: ``(B,)`` or ``(B, N)`` item indices; -1, where there is none, is read as 0.
+
+    Returns:
+        Float32 scores of the shape of ``items``.
+    """
+    rows = max(1, _BLOCK // items.shape[1:].numel())
+    blocks = zip(torch.split(users, rows), torch.split(items.clamp(min=0), rows), strict=True)
+    return torch.cat([score(*block).float() for block in blocks])
 
 
 def check_at_least(name: str, value: float, minimum: float) -> None:

@@ -1,29 +1,28 @@
-"""In-batch sampling: the positives of other rows."""
+"""In-batch sampling: the items of other rows."""
 
 import torch
 from torch import Tensor
 
-from invlightning.data.samplers.base import Scorer, draw_below
+from invlightning.data.samplers.base import Scorer
 from invlightning.data.samplers.hard import HardSampler, check_at_least
 from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.types import LabeledBatch
 
 
 class InBatchSampler(HardSampler):
-    """Draws among the labeled positives of the batch that the user has no known pair with.
+    """Draws among the items of the batch that the user has no known pair with.
 
-    An item thus comes up as often as it is a positive, as in training with in-batch softmax (Yi
-    et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations",
-    RecSys 2019). For each of its K items a row looks at ``num_tries`` uniformly drawn positive
-    rows of the batch and takes the first item its user does not know. If all are known, the item
-    is a uniform draw from the catalogue. So with a share q of the positive rows known to the user,
-    an item is with probability 1 - q ** num_tries uniform over the other positive rows. Without
-    any positive row all draws are uniform.
+    An item thus comes up in proportion to its labeled rows, as in training with in-batch softmax
+    (Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations",
+    RecSys 2019). For each of its K items a row looks at ``num_tries`` uniformly drawn rows of the
+    batch and takes the first item its user does not know. If all are known, the item is a uniform
+    draw from the catalogue. So with a share q of the rows known to the user, an item is with
+    probability 1 - q ** num_tries uniform over the other rows.
 
     Cost: K * num_tries binary searches a row, no score. State: none.
 
     Args:
-        num_tries: Positive rows that are looked at for each item, at most.
+        num_tries: Rows of the batch that are looked at for each item, at most.
 
     Raises:
         ValueError: If ``num_tries`` is below 1.
@@ -56,13 +55,11 @@ class InBatchSampler(HardSampler):
         epoch: int,
     ) -> Tensor:
         """Draws from the batch; see :meth:`NegativeSampler.draw`."""
-        positives_first = batch.items[batch.labels.argsort(descending=True)]
-        bounds = (batch.labels > 0).sum().expand(len(batch.users))
-        tries = draw_below(bounds, num_unlabeled * self.num_tries, generator)
-        items = positives_first[tries].view(-1, num_unlabeled, self.num_tries)
+        shape = (len(batch.items), num_unlabeled, self.num_tries)
+        rows = torch.randint(shape[0], shape, generator=generator, device=batch.items.device)
+        items = batch.items[rows]
         wanted = batch.users.view(-1, 1, 1) * self.num_items + items
-        known = self.keys[torch.searchsorted(self.keys, wanted)] == wanted
-        unknown = ~known & (bounds > 0).view(-1, 1, 1)
+        unknown = self.keys[torch.searchsorted(self.keys, wanted)] != wanted
         first = unknown.int().argmax(dim=2, keepdim=True)
         chosen = items.gather(2, first).squeeze(2)
         fallback = self.sample(batch.users, num_unlabeled, generator)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from invlightning.data.samplers.base import Scorer, draw_below
-from invlightning.data.samplers.hard import check_at_least, check_positive
+from invlightning.data.samplers.hard import check_at_least, check_positive, score_blocks
 from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.specs import Specified
 from invlightning.types import LabeledBatch
@@ -84,8 +84,8 @@ class PositiveResampler(Specified, nn.Module):
         places = start.unsqueeze(1) + draw_below(counts, self.num_candidates, generator)
         candidates = self.items[places.clamp_(max=len(self.items) - 1)].long()
         unlabeled = batch.unlabeled_items[:, :1]
-        items = torch.cat([candidates, unlabeled.clamp(min=0)], dim=1)
-        scores = score(batch.users.unsqueeze(1), items).float()
+        items = torch.cat([candidates, unlabeled], dim=1)
+        scores = score_blocks(score, batch.users.unsqueeze(1), items)
         losses = F.softplus(scores[:, -1:] - scores[:, :-1])
         weights = torch.softmax(-losses / self.temperature, dim=1)
         drawn = candidates.gather(1, weights.multinomial(1, generator=generator)).squeeze(1)

@@ -7,8 +7,8 @@ from invlightning.data.samplers.base import Scorer, draw_below
 from invlightning.data.samplers.hard import (
     HardSampler,
     check_at_least,
-    check_choice,
     check_positive,
+    score_blocks,
 )
 from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.types import LabeledBatch
@@ -123,12 +123,11 @@ class ReinforcedSampler(HardSampler):
             raise RuntimeError(
                 "ReinforcedSampler knows no true negatives: call fit_negatives() after fit()."
             )
-        check_choice(num_unlabeled, "num_candidates", self.num_candidates)
         candidates, shown = self.candidates(batch.users, generator)
         policy = self.policy(batch.users, candidates)
         columns = torch.multinomial(policy, num_unlabeled, replacement=True, generator=generator)
         items = candidates.gather(1, columns)
-        scores = score(batch.users.unsqueeze(1), items.clamp(min=0)).float()
+        scores = score_blocks(score, batch.users.unsqueeze(1), items)
         rewards = self.exposure_weight * shown.gather(1, columns) - torch.sigmoid(-scores)
         exists = items >= 0
         mean = (rewards * exists).sum() / exists.sum().clamp(min=1)

@@ -9,6 +9,7 @@ from invlightning.data.samplers.hard import (
     check_at_least,
     check_choice,
     check_positive,
+    score_blocks,
 )
 from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.types import LabeledBatch
@@ -34,7 +35,7 @@ class RobustSampler(HardSampler):
     entered; s_ui in std_k is that of now for all epochs. The paper follows 3000 items of each
     user through all epochs. A row whose label is a true negative draws uniformly.
 
-    Cost: S1 + S2 scores a user of the batch, in one call of the model. State: 24 bytes for each of
+    Cost: S1 + S2 scores a user of the batch and one a row. State: 24 bytes for each of
     the S1 items of each user.
 
     Args:
@@ -97,7 +98,8 @@ class RobustSampler(HardSampler):
         check_choice(num_unlabeled, "memory_size", self.memory_size)
         users, rows = torch.unique(batch.users, return_inverse=True)
         pool = self._pool(users, generator)
-        scores, labeled_scores = _score(score, users, pool, batch)
+        scores = score_blocks(score, users.unsqueeze(1), pool)
+        labeled_scores = score_blocks(score, batch.users, batch.items)
         history = self._history(users, scores, epoch)
         fitness = self._fitness(history[:, : self.memory_size][rows], labeled_scores, epoch)
         chosen = pool[rows].gather(1, fitness.topk(num_unlabeled, dim=1).indices)
@@ -114,9 +116,10 @@ class RobustSampler(HardSampler):
 
     def _history(self, users: Tensor, scores: Tensor, epoch: int) -> Tensor:
         """Scores of the pool in the last epochs, ``(M, S1 + S2, DEPTH)``, one slot an epoch."""
-        history = scores.unsqueeze(2).repeat(1, 1, DEPTH)
-        remembered = self.memory[users] >= 0
-        history[:, : self.memory_size][remembered] = self.history[users][remembered]
+        entered = (self.memory[users] < 0).unsqueeze(2)
+        current = scores.unsqueeze(2).expand(-1, -1, DEPTH)
+        known = current[:, : self.memory_size].where(entered, self.history[users])
+        history = torch.cat([known, current[:, self.memory_size :]], dim=1)
         history[:, :, epoch % DEPTH] = scores
         return history
 
@@ -134,7 +137,7 @@ class RobustSampler(HardSampler):
         history: Tensor,
         generator: torch.Generator,
     ) -> None:
-        """Draws the next memories from the pools, the copies of an item only when all else is."""
+        """Draws the next memories from the pools; copies of an item come last."""
         noise = torch.empty_like(scores).exponential_(generator=generator)
         # The S1 largest of log weight + Gumbel noise are a weighted draw without replacement.
         keys = (scores / self.temperature - noise.log()).masked_fill_(repeated(pool), -torch.inf)
@@ -156,12 +159,3 @@ def repeated(items: Tensor) -> Tensor:
     copies = torch.zeros_like(items, dtype=torch.bool)
     copies[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     return torch.zeros_like(copies).scatter_(1, order, copies)
-
-
-def _score(
-    score: Scorer, users: Tensor, pool: Tensor, batch: LabeledBatch
-) -> tuple[Tensor, Tensor]:
-    """Scores of the pools ``(M, S)`` and of the labeled pairs ``(B,)``, in one call of the model."""
-    all_users = torch.cat([users.repeat_interleave(pool.shape[1]), batch.users])
-    scores = score(all_users, torch.cat([pool.flatten().clamp(min=0), batch.items])).float()
-    return scores[: pool.numel()].view_as(pool), scores[pool.numel() :]

@@ -1,0 +1,442 @@
+"""Samplers that look beyond the users: exclusion, state, errors, training."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import invlightning as il
+from invlightning.data import (
+    AdaptiveHardnessSampler,
+    AdaptiveOversampler,
+    BayesianSampler,
+    DynamicSampler,
+    InBatchSampler,
+    KnownPairs,
+    NegativeSampler,
+    PositiveResampler,
+    ReinforcedSampler,
+    RobustSampler,
+)
+from invlightning.data.samplers import hard
+from invlightning.testing import SamplerTests
+from invlightning.types import LabeledBatch
+
+# All fit a catalogue of ten items and choose up to two of them.
+SAMPLERS = {
+    "dns": lambda: DynamicSampler(num_candidates=8),
+    "dns_mn": lambda: DynamicSampler(num_candidates=8, top=3),
+    "aobpr": lambda: AdaptiveOversampler(num_candidates=8, rank_share=0.2),
+    "ahns": lambda: AdaptiveHardnessSampler(num_candidates=8),
+    "bns": lambda: BayesianSampler(num_candidates=3, num_references=5),
+    "in_batch": lambda: InBatchSampler(num_tries=2),
+    "srns": lambda: RobustSampler(memory_size=3, num_fresh=5, warmup_epochs=2),
+    "rns": lambda: ReinforcedSampler(num_candidates=8, embedding_dim=4),
+}
+LEARNING = ["srns", "rns"]
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def pairs_of(table):
+    return KnownPairs.from_pairs(*torch.as_tensor(table).nonzero(as_tuple=True), *table.shape)
+
+
+def fixed_score(users, items):
+    """Fixed scores that are hardly ever equal; like an embedding, none at -1."""
+    assert (items >= 0).all()
+    return torch.sin(users * 12.9898 + items * 78.233 + 1)
+
+
+def fit(sampler, known, negative):
+    """Fits to (U, I) tables of known pairs and of the negatives among them."""
+    sampler.fit(pairs_of(known))
+    if negative.any() or not isinstance(sampler, ReinforcedSampler):
+        sampler.fit_negatives(pairs_of(negative))
+    return sampler
+
+
+def batch_of(known, negative, repeats=3):
+    """Every labeled pair, several times."""
+    users, items = torch.as_tensor(known).repeat(repeats, 1).nonzero(as_tuple=True)
+    users = users % len(known)
+    labels = 1 - torch.as_tensor(negative)[users, items].float()
+    return LabeledBatch(users, items, labels)
+
+
+class _DrawTests(SamplerTests):
+    """The conformance suite over ``draw``, in a late epoch."""
+
+    def _draw(self, sampler, seed, num_unlabeled=7):
+        users = torch.arange(30).repeat_interleave(20)
+        labels = (torch.arange(600) % 3 > 0).float()
+        batch = LabeledBatch(users, torch.arange(600) % 40, labels)
+        return sampler.draw(batch, num_unlabeled, generator(seed), fixed_score, epoch=9)
+
+
+class TestDynamicSampler(_DrawTests):
+    def make_sampler(self) -> NegativeSampler:
+        return DynamicSampler(num_candidates=40, top=10)
+
+
+class TestAdaptiveOversampler(_DrawTests):
+    def make_sampler(self) -> NegativeSampler:
+        return AdaptiveOversampler(num_candidates=40)
+
+
+class TestAdaptiveHardnessSampler(_DrawTests):
+    def make_sampler(self) -> NegativeSampler:
+        return AdaptiveHardnessSampler()
+
+
+class TestBayesianSampler(_DrawTests):
+    def make_sampler(self) -> NegativeSampler:
+        return BayesianSampler(num_candidates=10, num_references=20)
+
+
+class TestInBatchSampler(_DrawTests):
+    def make_sampler(self) -> NegativeSampler:
+        return InBatchSampler()
+
+
+class TestRobustSampler(_DrawTests):
+    def make_sampler(self) -> NegativeSampler:
+        return RobustSampler(memory_size=8, num_fresh=16)
+
+    def _draw(self, sampler, seed, num_unlabeled=7):
+        """Draws from empty memories, as the suite compares draws from equal states."""
+        if sampler.num_items:
+            sampler.memory.fill_(-1)
+        return super()._draw(sampler, seed, num_unlabeled)
+
+
+class TestReinforcedSampler(SamplerTests):
+    def make_sampler(self) -> NegativeSampler:
+        return ReinforcedSampler()
+
+
+@st.composite
+def worlds(draw):
+    """Known pairs, and negatives among them, of a few users and ten items."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    known = rng.random((draw(st.integers(1, 5)), 10)) < draw(st.sampled_from([0.1, 0.5, 0.9]))
+    known[rng.random(len(known)) < 0.2] = True
+    known[0, 0] = True
+    negative = known & (rng.random(known.shape) < 0.4)
+    return known, negative
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@settings(deadline=None, max_examples=15)
+@given(world=worlds(), seed=st.integers(0, 2**40))
+def test_known_pairs_are_never_drawn(name, world, seed):
+    """Nor is anything but an item; users who know all get -1; over several batches and epochs."""
+    known, negative = world
+    if name == "rns":
+        negative[0, 0] = True
+    sampler = fit(SAMPLERS[name](), known, negative)
+    batch = batch_of(known, negative)
+    allowed = torch.from_numpy(~known | negative if name == "rns" else ~known)
+    full = torch.from_numpy(known.all(1))[batch.users]
+    assert sampler.has_saturated_users == bool(known.all(1).any())
+    for epoch in range(3):
+        items = sampler.draw(batch, 2, generator(seed + epoch), fixed_score, epoch)
+        assert items.shape == (len(batch.users), 2)
+        assert items.dtype == torch.int64
+        assert (items[full] == -1).all()
+        assert (items[~full] >= 0).all()
+        assert allowed[batch.users[~full, None], items[~full]].all()
+
+
+@pytest.fixture
+def world():
+    rng = np.random.default_rng(5)
+    known = rng.random((40, 10)) < 0.5
+    known[:, 0], known[:, 1] = True, False
+    return known, known & (rng.random(known.shape) < 0.4)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_draws_depend_on_state_and_generator_alone(name, world):
+    """A copy with the state goes on as the original; other seeds draw others."""
+    batch = batch_of(*world)
+    sampler = fit(SAMPLERS[name](), *world)
+    before = torch.get_rng_state()
+    for epoch in range(3):
+        sampler.draw(batch, 2, generator(epoch), fixed_score, epoch)
+    twin = fit(SAMPLERS[name](), *world)
+    twin.load_state_dict(sampler.state_dict())
+    other = fit(SAMPLERS[name](), *world)
+    other.load_state_dict(sampler.state_dict())
+    for epoch in (3, 4):
+        items = sampler.draw(batch, 2, generator(epoch), fixed_score, epoch)
+        assert torch.equal(items, twin.draw(batch, 2, generator(epoch), fixed_score, epoch))
+        assert not torch.equal(items, other.draw(batch, 2, generator(9), fixed_score, epoch))
+    for key, value in sampler.state_dict().items():
+        assert torch.equal(twin.state_dict()[key], value)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_only_what_is_learned_is_in_checkpoints(name, world):
+    sampler = fit(SAMPLERS[name](), *world)
+    state = {key: value.clone() for key, value in sampler.state_dict().items()}
+    assert bool(state) == (name in LEARNING)
+    sampler.draw(batch_of(*world), 1, generator(), fixed_score, 0)
+    assert all(not torch.equal(value, state[key]) for key, value in sampler.state_dict().items())
+    again = fit(sampler, *world)
+    assert all(torch.equal(value, state[key]) for key, value in again.state_dict().items())
+    assert all(table.is_meta for table in sampler.to("meta").buffers())
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "in_batch"])
+def test_draws_are_uniform_before_the_start(name, world):
+    sampler = fit(SAMPLERS[name](), *world)
+    sampler.start_epoch = 2
+    batch = batch_of(*world)
+    uniform = sampler.sample(batch.users, 2, generator())
+    for epoch, equal in ((0, True), (1, True), (2, False)):
+        items = sampler.draw(batch, 2, generator(), fixed_score, epoch)
+        assert torch.equal(items, uniform) == equal
+
+
+def test_start_epoch_is_an_argument_of_all():
+    for make in SAMPLERS.values():
+        if not isinstance(make(), InBatchSampler):
+            assert type(make())(start_epoch=3).start_epoch == 3
+
+
+@pytest.mark.parametrize("name", ["ahns", "bns", "srns"])
+def test_rows_of_true_negatives_have_no_positive_to_compare_with(name, world):
+    """Their draws do not depend on the scores."""
+    known, negative = world
+    sampler = SAMPLERS[name]()
+    batch = batch_of(known, negative)
+    drawn = [
+        fit(sampler, known, negative).draw(batch, 2, generator(), score, 0)
+        for score in (fixed_score, lambda users, items: -fixed_score(users, items))
+    ]
+    differ = (drawn[0] != drawn[1]).any(1)
+    assert not differ[batch.labels == 0].any()
+    assert differ[batch.labels == 1].any()
+
+
+def test_scores_of_blocks_are_those_of_all_rows(monkeypatch):
+    """Also where blocks are ragged, smaller than a row, or there is no row."""
+    users, items = torch.arange(7), torch.arange(21).view(7, 3)
+    expected = fixed_score(users.unsqueeze(1), items)
+    for block in (1, 6, 7, 100):
+        monkeypatch.setattr(hard, "_BLOCK", block)
+        assert torch.equal(hard.score_blocks(fixed_score, users.unsqueeze(1), items), expected)
+        assert torch.equal(hard.score_blocks(fixed_score, users, items[:, 0]), expected[:, 0])
+    assert hard.score_blocks(fixed_score, users[:0].unsqueeze(1), items[:0]).shape == (0, 3)
+    assert hard.score_blocks(fixed_score, users[:1], items[:1, :1] - 1) == expected[0, 0]
+
+
+# ------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DynamicSampler(num_candidates=0), "num_candidates must be at least 1, found 0"),
+        (lambda: DynamicSampler(5, top=6), r"top must be in 1..num_candidates \(5\), found 6"),
+        (lambda: DynamicSampler(start_epoch=-1), "start_epoch must be at least 0"),
+        (lambda: AdaptiveOversampler(rank_share=0.0), "rank_share must be above 0, found 0.0"),
+        (lambda: AdaptiveHardnessSampler(beta=float("nan")), "beta must be above 0, found nan"),
+        (lambda: AdaptiveHardnessSampler(power=-1.0), "power must be below -1, found -1.0"),
+        (lambda: BayesianSampler(num_references=0), "num_references must be at least 1"),
+        (lambda: BayesianSampler(weight=-1.0), "weight must be at least 0"),
+        (lambda: InBatchSampler(num_tries=0), "num_tries must be at least 1"),
+        (lambda: RobustSampler(memory_size=0), "memory_size must be at least 1"),
+        (lambda: RobustSampler(temperature=0.0), "temperature must be above 0"),
+        (lambda: ReinforcedSampler(num_candidates=1), "num_candidates must be at least 2"),
+        (lambda: PositiveResampler(temperature=-1.0), "temperature must be above 0"),
+    ],
+)
+def test_bad_arguments_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "in_batch"])
+def test_more_candidates_than_items_are_refused(name, world):
+    with pytest.raises(ValueError, match=r"more candidates than items: \w+ compares 8 items a row"):
+        SAMPLERS[name]().fit(pairs_of(world[0][:, :7]))
+
+
+def test_more_than_there_is_to_choose_from_is_refused(world):
+    for sampler, message in [
+        (DynamicSampler(3), "num_unlabeled is 4 but num_candidates is 3: raise num_candidates"),
+        (DynamicSampler(8, top=2), "num_unlabeled is 4 but top is 2"),
+        (AdaptiveHardnessSampler(3), "num_candidates is 3"),
+        (BayesianSampler(3, 5), "num_candidates is 3"),
+        (RobustSampler(3, 5), "memory_size is 3"),
+    ]:
+        fit(sampler, *world)
+        with pytest.raises(ValueError, match=message):
+            sampler.draw(batch_of(*world), 4, generator(), fixed_score, 0)
+
+
+def test_reinforced_sampler_needs_true_negatives(world):
+    known, negative = world
+    sampler = ReinforcedSampler(8)
+    sampler.fit(pairs_of(known))
+    with pytest.raises(RuntimeError, match="knows no true negatives: call fit_negatives"):
+        sampler.draw(batch_of(known, negative), 1, generator(), fixed_score, 0)
+    fit(sampler, known, negative).fit(pairs_of(known))
+    with pytest.raises(RuntimeError, match="knows no true negatives"):
+        sampler.draw(batch_of(known, negative), 1, generator(), fixed_score, 0)
+    users, items = np.divmod(np.random.default_rng(0).permutation(600)[:200], 30)
+    data = il.ArrayDataModule(users, items, sampler=sampler)
+    with pytest.raises(ValueError, match="no training row is labeled negative: set positive_thres"):
+        data.setup()
+
+
+# ----------------------------------------------------------------------------------- training
+
+
+def make_data(sampler, **arguments):
+    rng = np.random.default_rng(0)
+    users, items = np.divmod(rng.permutation(20 * 30)[:300], 30)
+    defaults = {"positive_threshold": 2.0, "batch_size": 64, "num_unlabeled": 2}
+    ratings = rng.integers(1, 6, 300)
+    return il.ArrayDataModule(users, items, ratings, **{**defaults, **arguments}, sampler=sampler)
+
+
+def make_model(dropout=0.0):
+    backbone = partial(il.backbones.NeuMF, embedding_dim=4, dropout=dropout)
+    return il.Recommender(backbone, unlabeled_loss=il.losses.SampledNegativeLoss())
+
+
+def make_trainer(tmp_path, **flags):
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
+    defaults = {"max_epochs": 2, "accelerator": "cpu", "devices": 1, "default_root_dir": tmp_path}
+    return pl.Trainer(**{**defaults, **quiet, **flags})
+
+
+class Watcher(pl.Callback):
+    """Checks what a draw leaves behind."""
+
+    def __init__(self):
+        self.batches = 0
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        assert all(module.training for module in pl_module.modules())
+        assert all(parameter.grad is None for parameter in pl_module.parameters())
+        sampler = trainer.datamodule.active_sampler
+        assert not any(table.requires_grad for table in sampler.buffers())
+        assert not list(sampler.parameters())
+        self.batches += 1
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        pl_module.zero_grad(set_to_none=True)
+
+
+def test_true_negatives_are_those_of_the_training_rows():
+    data = make_data(ReinforcedSampler(8))
+    data.setup()
+    users, items, labels = data._columns(data.train_rows)
+    negatives = KnownPairs.from_pairs(users[labels == 0], items[labels == 0], 20, 30)
+    assert torch.equal(data.active_sampler.negative_indptr, negatives.indptr)
+    assert torch.equal(data.active_sampler.negative_items, negatives.items)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_trains_and_reloads(name, tmp_path):
+    model, data, watcher = make_model(), make_data(SAMPLERS[name]()), Watcher()
+    trainer = make_trainer(tmp_path, callbacks=[watcher])
+    trainer.fit(model, data)
+    assert watcher.batches == 10
+    assert isinstance(data.active_sampler, hard.HardSampler)
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    path = trainer.checkpoint_callback.best_model_path
+    state = torch.load(path, weights_only=True).get("ArrayDataModule", {})
+    assert set(state) == set(data.active_sampler.state_dict())
+    loaded = il.load(path)
+    assert all(
+        torch.equal(loaded.state_dict()[key], value) for key, value in model.state_dict().items()
+    )
+    # Evaluation draws nothing: the state of a sampler is no obstacle to another one.
+    make_trainer(tmp_path).test(make_model(), make_data(None), ckpt_path=path, verbose=False)
+
+
+@pytest.mark.resume
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+@pytest.mark.parametrize("name", [*LEARNING, "dns"])
+def test_resume_equals_uninterrupted(name, tmp_path):
+    """Three epochs at once, and through a checkpoint after one: the same weights and state."""
+    whole, data = make_model(), make_data(SAMPLERS[name]())
+    make_trainer(tmp_path / "whole", max_epochs=3).fit(whole, data)
+    pl.seed_everything(0, verbose=False)
+    first = make_trainer(tmp_path / "first", max_epochs=1)
+    first.fit(make_model(), make_data(SAMPLERS[name]()))
+    resumed, rest = make_model(), make_data(SAMPLERS[name]())
+    path = first.checkpoint_callback.best_model_path
+    make_trainer(tmp_path / "second", max_epochs=3).fit(resumed, rest, ckpt_path=path)
+    for key, value in data.active_sampler.state_dict().items():
+        assert torch.equal(rest.active_sampler.state_dict()[key], value), key
+    for key, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[key], value), key
+
+
+class Scores(pl.Callback):
+    """Compares the scores a sampler gets with those of the model in evaluation mode."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        users, items = batch.users.unsqueeze(1), batch.unlabeled_items
+        scores = trainer.datamodule._score(users, items)
+        assert not scores.requires_grad
+        pl_module.eval()
+        assert torch.equal(scores, pl_module(users, items))
+        pl_module.train()
+
+
+def test_scores_are_those_of_evaluation_without_a_graph(tmp_path):
+    make_trainer(tmp_path, callbacks=[Scores()]).fit(make_model(0.3), make_data(DynamicSampler(8)))
+
+
+# ---------------------------------------------------------------------- positive re-sampling
+
+
+def test_resampler_exchanges_positives_for_positives(tmp_path):
+    seen = []
+
+    class Seen(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            seen.append((trainer.current_epoch, batch))
+
+    data = make_data(None, resampler=PositiveResampler(start_epoch=1), meta_fraction=0.2)
+    make_trainer(tmp_path, callbacks=[Seen()]).fit(make_model(), data)
+    columns = (column.tolist() for column in data._columns(data.train_rows))
+    labels = {(user, item): label for user, item, label in zip(*columns, strict=True)}
+    changed = set()
+    loader = data.train_dataloader()
+    for epoch in (0, 1):
+        loader.set_epoch(epoch)
+        for (_, batch), plain in zip([s for s in seen if s[0] == epoch], loader, strict=True):
+            rows = zip(
+                batch.users.tolist(), batch.items.tolist(), batch.labels.tolist(), strict=True
+            )
+            assert all(labels[user, item] == label for user, item, label in rows)
+            moved = batch.items != plain.items
+            assert not moved[batch.labels == 0].any()
+            if moved.any():
+                changed.add((epoch, batch.is_meta))
+    assert changed == {(1, False)}
+
+
+def test_resampler_needs_unlabeled_items():
+    with pytest.raises(ValueError, match="num_unlabeled is 0"):
+        make_data(None, resampler=PositiveResampler(), num_unlabeled=0)
+    resampler = PositiveResampler(start_epoch=0)
+    resampler.fit(pairs_of(np.eye(3, dtype=bool)))
+    batch = LabeledBatch(torch.arange(3), torch.arange(3), torch.ones(3))
+    with pytest.raises(ValueError, match="set num_unlabeled of the data module"):
+        resampler.draw(batch, generator(), fixed_score, 0)
