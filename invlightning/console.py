@@ -1,0 +1,51 @@
+"""What turns :func:`invlightning.cli.run` into a command of the shell."""
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+DEBUG = "INVLIGHTNING_DEBUG"
+
+
+def input_error(error: BaseException | None) -> BaseException | None:
+    """Finds the error that the package itself raised.
+
+    Args:
+        error: An error; the parser wraps what a constructor raises, so its causes count too.
+
+    Returns:
+        The ``ValueError`` or ``OSError`` (missing file, failed download) whose ``raise`` stands in
+        this package, or None.
+    """
+    while error is not None:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        name = frames[-1].f_globals.get("__name__", "") if frames else ""
+        if name.partition(".")[0] == "invlightning" and isinstance(error, (ValueError, OSError)):
+            return error
+        error = error.__cause__
+    return None
+
+
+@contextmanager
+def console() -> Iterator[None]:
+    """Runs a command for a person at a terminal.
+
+    An error of the input (:func:`input_error`) is printed as one sentence, and the command exits
+    with code 2. Every other error is a bug, in whosever code, and keeps its traceback. So does
+    any error if the environment variable ``INVLIGHTNING_DEBUG`` is set.
+    """
+    # Files in the working directory are modules, as they are for ``python -m invlightning``.
+    sys.path.insert(0, os.getcwd())
+    # Lightning 2.6 on torch 2.13 warns about itself at every start.
+    warnings.filterwarnings("ignore", r"`isinstance.treespec, LeafSpec.` is", FutureWarning)
+    try:
+        yield
+    except Exception as error:
+        found = input_error(error)
+        if found is None or os.environ.get(DEBUG):
+            raise
+        print(f"error: {found}\n(Set {DEBUG}=1 to see where it was raised.)", file=sys.stderr)
+        raise SystemExit(2) from error

@@ -1,0 +1,112 @@
+"""Every YAML of ``configs/`` trains from the command line."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from invlightning.cli import run
+from invlightning.configs_lookup import config_folder, find_config, packaged_configs
+from tests.tiny_data import (
+    write_coat,
+    write_kuairand,
+    write_kuairec,
+    write_movielens,
+    write_table,
+)
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+BASES = {"backbone": "ig_ncf.yaml", "data": "ig_ncf.yaml", "method": "bce_ncf.yaml"}
+WRITERS = {
+    "invlightning.CoatDataModule": write_coat,
+    "invlightning.KuaiRandDataModule": write_kuairand,
+    "invlightning.KuaiRecDataModule": write_kuairec,
+    "invlightning.MovieLensDataModule": write_movielens,
+}
+QUICK = [
+    "--trainer.max_epochs=1",
+    "--trainer.accelerator=cpu",
+    "--trainer.devices=1",
+    "--trainer.log_every_n_steps=1",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+]
+TINY = [
+    "--data.num_users=40",
+    "--data.num_items=240",
+    "--data.interactions_per_user=25",
+    "--data.batch_size=128",
+]
+
+
+def write_data(data, root):
+    """Writes a file for a ``data`` section; returns the arguments that point to it."""
+    if data["class_path"] == "invlightning.TableDataModule":
+        write_table(root / data["init_args"]["path"])
+        return []
+    given = {"variant": data["init_args"]["variant"]} if "variant" in data["init_args"] else {}
+    WRITERS[data["class_path"]](root, **given)
+    return [f"--data.root={root}"]
+
+
+def names():
+    """Paths relative to the folder, base configs first."""
+    found = sorted(CONFIGS.rglob("*.yaml"), key=lambda path: (len(path.parts), path))
+    return [path.relative_to(CONFIGS).as_posix() for path in found]
+
+
+@pytest.mark.parametrize("name", names())
+# What drifts in one tiny epoch says nothing about a config.
+@pytest.mark.filterwarnings("ignore:.* of the unlabeled rows are annotated")
+def test_config_trains(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder = name.rpartition("/")[0]
+    config = yaml.safe_load((CONFIGS / name).read_text())
+    data = write_data(config["data"], tmp_path) if folder == "data" else TINY
+    given = [f"--config={path}" for path in ([BASES[folder], name] if folder else [name])]
+    cli = run(["fit", *given, *QUICK, *data])
+    assert cli.trainer.current_epoch == 1
+    saved = yaml.safe_load(Path(cli.trainer.log_dir, "config.yaml").read_text())
+    assert holds(saved, {key: part for key, part in config.items() if key != "trainer"})
+    assert "test_auc" in capsys.readouterr().out
+
+
+def holds(saved, given):
+    """True if the saved config has everything the given one says, apart from :data:`TINY`."""
+    if not isinstance(given, dict):
+        return saved == given
+    skip = {"batch_size", "root", "num_users", "num_items"}
+    return all(key in skip or holds(saved[key], value) for key, value in given.items())
+
+
+def test_each_config_says_how_to_use_it():
+    for name in names():
+        first = (CONFIGS / name).read_text().splitlines()[0]
+        assert first.startswith("# "), name
+
+
+def test_packaged_config_is_found_unless_a_local_one_stands_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config_folder() == CONFIGS
+    assert find_config("ig_ncf.yaml") == str(CONFIGS / "ig_ncf.yaml")
+    assert find_config("configs/data/coat.yaml") == str(CONFIGS / "data" / "coat.yaml")
+    Path("ig_ncf.yaml").write_text("{}")
+    assert find_config("ig_ncf.yaml") == "ig_ncf.yaml"
+    assert find_config("s3://bucket/ig_ncf.yaml") == "s3://bucket/ig_ncf.yaml"
+
+
+def test_names_are_looked_up_behind_config_flags_only(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bce = str(CONFIGS / "bce_ncf.yaml")
+    other = ["--data.root", "bce_ncf.yaml", "--data.path=bce_ncf.yaml"]
+    given = ["fit", "-c", "bce_ncf.yaml", "--config=bce_ncf.yaml", *other]
+    found = ["fit", "-c", bce, f"--config={bce}", *other]
+    assert packaged_configs(given) == found
+    with pytest.raises(TypeError, match="list of strings or None, got dict"):
+        packaged_configs({"fit": {}})
+
+
+def test_missing_config_lists_the_packaged_ones(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"no config 'ig_ncff.yaml' in .*, ig_ncf.yaml, "):
+        run(["fit", "--config", "ig_ncff.yaml"])

@@ -1,0 +1,69 @@
+"""Tiny files in the format of every data set, so that tests need neither network nor real data."""
+
+from pathlib import Path
+
+import numpy as np
+
+USERS, ITEMS, PER_USER = 24, 16, 10
+
+
+def pairs():
+    """(user, item, stars) rows; every user rates ten of sixteen items."""
+    generator = np.random.default_rng(3)
+    for user in range(1, USERS + 1):
+        for item in generator.permutation(ITEMS)[:PER_USER] + 1:
+            yield user, int(item), int(generator.integers(1, 6))
+
+
+def _write(path, header, rows, separator=","):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [separator.join(map(str, row)) for row in ([header] if header else []) + list(rows)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_movielens(root: Path, variant: str = "100k") -> None:
+    """The ratings of a variant, unpacked."""
+    place, separator = {
+        "100k": ("ml-100k/u.data", "\t"),
+        "1m": ("ml-1m/ratings.dat", "::"),
+        "10m": ("ml-10M100K/ratings.dat", "::"),
+    }.get(variant, (f"ml-{variant}/ratings.csv", ","))
+    header = ("userId", "movieId", "rating", "timestamp") if separator == "," else None
+    rows = [(user, item, stars, 900 + user) for user, item, stars in pairs()]
+    _write(root / place, header, rows, separator)
+
+
+def write_coat(root: Path) -> None:
+    """Two matrices of users by items."""
+    train, test = np.zeros((2, USERS, ITEMS), dtype=int)
+    for row, (user, item, stars) in enumerate(pairs()):
+        (test if row % 5 == 0 else train)[user - 1, item - 1] = stars
+    _write(root / "coat" / "train.ascii", None, train, " ")
+    _write(root / "coat" / "test.ascii", None, test, " ")
+
+
+def write_kuairec(root: Path) -> None:
+    """Both matrices, with watch ratios from 0.5 to 4.5."""
+    rows = [(user, item, 9, 9, "", "", "", stars - 0.5) for user, item, stars in pairs()]
+    header = "user_id,video_id,play_duration,video_duration,time,date,timestamp,watch_ratio"
+    for matrix in ("big", "small"):
+        _write(root / f"KuaiRec/data/{matrix}_matrix.csv", header.split(","), rows)
+
+
+def write_kuairand(root: Path) -> None:
+    """Two standard logs and the random one."""
+    names = ("standard_4_08_to_4_21", "standard_4_22_to_5_08", "random_4_22_to_5_08")
+    header = ["user_id", "video_id", "date", "hourmin", "time_ms", "is_click", "long_view"]
+    for part, name in enumerate(names):
+        rows = [
+            (user, item, 2, 1, 17 * user, int(stars > 3), int(stars > 4))
+            for row, (user, item, stars) in enumerate(pairs())
+            if row % 3 == part
+        ]
+        _write(root / f"KuaiRand-Pure/data/log_{name}_pure.csv", header, rows)
+
+
+def write_table(path: Path) -> None:
+    """A CSV file with text ids."""
+    rows = [(f"u{user}", f"i{item}", stars) for user, item, stars in pairs()]
+    _write(path, ("user", "item", "rating"), rows)
