@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakSet
 
 from torch import nn
+
+_paused: "WeakSet[nn.Module]" = WeakSet()
 
 
 @contextmanager
@@ -12,8 +15,15 @@ def evaluation_mode(module: nn.Module) -> Iterator[None]:
     switched = [m for m in module.modules() if m.training]
     for m in switched:
         m.training = False
+    _paused.update(switched)
     try:
         yield
     finally:
+        _paused.difference_update(switched)
         for m in switched:
             m.training = True
+
+
+def is_learning(module: nn.Module) -> bool:
+    """Whether a module is in training, also while :func:`evaluation_mode` pauses it."""
+    return module.training or module in _paused

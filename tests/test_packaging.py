@@ -30,8 +30,8 @@ def test_version_is_one():
 
 
 def test_public_names_exist_and_are_sorted():
-    rooms = ["", ".backbones", ".callbacks", ".data", ".inverse", ".losses", ".metrics", ".modules"]
-    for room in rooms:
+    rooms = ["backbones", "callbacks", "data", "inverse", "losses", "metrics", "modules", "optim"]
+    for room in ["", *(f".{name}" for name in rooms)]:
         module = importlib.import_module("invlightning" + room)
         assert all(hasattr(module, name) for name in module.__all__)
         assert sorted(module.__all__) == sorted(set(module.__all__))
@@ -57,9 +57,11 @@ GROUND = {
     "losses": {"losses", "specs", "types"},
     "backbones": {"backbones", "specs"},
     "metrics": {"metrics"},
+    "optim": {"optim", "inverse"},
     "data": {"data", "modes", "specs", "types"},
     "modules": {
-        "modules", "modes", "inverse", "losses", "backbones", "metrics", "data", "specs", "types"
+        "modules", "modes", "inverse", "losses", "backbones", "metrics", "optim", "data", "specs",
+        "types",
     },
     "callbacks": {
         "callbacks", "modules", "modes", "inverse", "losses", "metrics", "data", "specs", "types"

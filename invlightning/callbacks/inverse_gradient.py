@@ -19,6 +19,7 @@ from invlightning.modules.adapter import (
     is_inverse_batch,
     start_unlabeled_loss,
 )
+from invlightning.modules.checks import check_averaging
 
 
 class InverseGradientCallback(pl.Callback):
@@ -70,6 +71,7 @@ class InverseGradientCallback(pl.Callback):
         source = "unlabeled_loss" if self.unlabeled_criterion is None else "unlabeled_logits"
         check_losses(pl_module, "labeled_loss", source)
         check_strategy(trainer)
+        check_averaging(pl_module)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuses several optimizers, and a phased schedule without a meta part."""
@@ -78,6 +80,10 @@ class InverseGradientCallback(pl.Callback):
         if self.unlabeled_criterion is not None:
             self.unlabeled_criterion.to(pl_module.device)
             start_unlabeled_loss(self.unlabeled_criterion, trainer)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tells the unlabeled loss the epoch that a checkpoint left off in."""
+        self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tells the unlabeled loss the epoch."""
@@ -96,16 +102,19 @@ class InverseGradientCallback(pl.Callback):
         if self.outer_state == "fresh":
             trainer.optimizers[0].state.clear()
 
-        def unlabeled_loss() -> Tensor:
-            if self.unlabeled_criterion is None:
-                loss: Tensor = pl_module.unlabeled_loss(batch)
-                return loss
-            loss = self.unlabeled_criterion(pl_module.unlabeled_logits(batch))
+        def criterion_loss(batch: Any) -> Tensor:
+            logits = pl_module.unlabeled_logits(batch)
+            loss: Tensor = self.unlabeled_criterion(logits) if logits.numel() else logits.sum()  # type: ignore[misc]
             return loss
 
+        own = self.unlabeled_criterion is None
         with trainer.precision_plugin.train_step_context():
             pl_module.last_step = inverse_step(
-                self.engine, pl_module, unlabeled_loss, lambda: pl_module.labeled_loss(batch)
+                self.engine,
+                pl_module,
+                batch,
+                pl_module.unlabeled_loss if own else criterion_loss,
+                pl_module.labeled_loss,
             )
 
     def on_train_batch_end(

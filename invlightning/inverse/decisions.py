@@ -59,5 +59,5 @@ class BatchSign(Decision):
         coefficients = step.inner_lr * signs
         risks = step.agree(torch.stack([step.risk(c) for c in coefficients]))
         choice = risks.argmin()  # the first minimum wins
-        step.settle(coefficients[choice])
+        step.settle(coefficients.take(choice))  # an index that is a tensor would be waited for
         return StepRecord(choice, risks)

@@ -19,12 +19,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from invlightning.inverse.decisions import Decision, StepRecord
 from invlightning.inverse.directions import DIRECTIONS, DirectionName
+from invlightning.inverse.gradients import averaged, gradients_of
 from invlightning.inverse.moves import Move
-
-Reduce = Callable[[Tensor], Tensor]
+from invlightning.inverse.surroundings import Surroundings
 
 
 class InnerStep:
@@ -36,8 +37,7 @@ class InnerStep:
         labeled_risk: Computes the mean loss on the labeled rows.
         rule: Maps a gradient to a direction, elementwise.
         inner_lr: Length a of the inner step.
-        reduce: Averages a tensor over all processes; None in a single process.
-        scaler: The gradient scaler in use with float16 autocast, if any.
+        around: Other processes, gradient scaling and sharding, where there are any.
     """
 
     def __init__(
@@ -47,17 +47,16 @@ class InnerStep:
         labeled_risk: Callable[[], Tensor],
         rule: Callable[[Tensor], Tensor],
         inner_lr: float,
-        reduce: Reduce | None = None,
-        scaler: "torch.amp.GradScaler | None" = None,
+        around: Surroundings | None = None,
     ) -> None:
         self.parameters = list(parameters)
         self.unlabeled_loss = unlabeled_loss
         self.labeled_risk = labeled_risk
         self.rule = rule
         self.inner_lr = inner_lr
-        self.reduce = reduce
-        self.scaler = scaler
+        self.around = around if around is not None else Surroundings()
         self.moves: list[Move] = []
+        self.is_finite = torch.ones((), dtype=torch.bool, device=self.device)
 
     @property
     def device(self) -> torch.device:
@@ -71,12 +70,19 @@ class InnerStep:
 
     def propose(self) -> None:
         """Computes the direction from the gradient of the unlabeled loss."""
-        gradients = self._gradients()
+        scale = self.around.scale(self.device)
+        scaled = gradients_of(self.unlabeled_loss() * scale, self.parameters)
+        gradients = averaged(scaled, self.parameters, self.around)
+        if self.around.scaler is not None:
+            gradients = [None if g is None else g / scale for g in gradients]
         self.moves = [
-            Move(parameter, gradient, self.rule)
+            Move(_local(parameter), _local(gradient), self.rule)
             for parameter, gradient in zip(self.parameters, gradients, strict=True)
             if gradient is not None
         ]
+        if self.moves:
+            self.is_finite = torch.stack([move.is_finite for move in self.moves]).all()
+            self.around.back_off(self.is_finite)
 
     def risk(self, coefficient: Tensor) -> Tensor:
         """Labeled risk at ``origin + coefficient * direction``, a float scalar.
@@ -88,11 +94,8 @@ class InnerStep:
         with torch.no_grad():
             risk = self.labeled_risk().detach()
         risk = risk.to(torch.promote_types(risk.dtype, torch.float32))
-        infinity = torch.full_like(risk, float("inf"))
-        usable = ~risk.isnan()
-        for move in self.moves:
-            usable = usable & (move.is_finite | (coefficient == 0))
-        return torch.where(usable, risk, infinity)
+        usable = ~risk.isnan() & (self.is_finite | (coefficient == 0))
+        return risk.masked_fill(~usable, float("inf"))
 
     def settle(self, coefficient: Tensor) -> None:
         """Puts the parameters at ``origin + coefficient * direction``."""
@@ -100,33 +103,18 @@ class InnerStep:
             move.place(coefficient)
         # Autocast keeps low-precision copies of weights; they are stale after an in-place edit.
         torch.clear_autocast_cache()
+        if self.around.moved is not None:
+            self.around.moved()
 
     def agree(self, values: Tensor) -> Tensor:
         """Averages ``values`` over all processes, so that all of them decide alike."""
-        return values if self.reduce is None else self.reduce(values)
+        return values if self.around.mean is None else self.around.mean(values)
 
-    def _gradients(self) -> list[Tensor | None]:
-        loss = self.unlabeled_loss()
-        if self.scaler is not None:
-            loss = self.scaler.scale(loss)
-        found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-        gradients: list[Tensor | None] = list(found)
-        if self.reduce is not None:
-            gradients = self._averaged(gradients, self.reduce)
-        if self.scaler is not None:
-            factor = 1.0 / self.scaler.get_scale()
-            gradients = [None if g is None else g * factor for g in gradients]
-        return gradients
 
-    def _averaged(self, gradients: Sequence[Tensor | None], reduce: Reduce) -> list[Tensor | None]:
-        """Averages over processes in one flat message; a missing gradient counts as zero."""
-        dense = [
-            torch.zeros_like(p) if g is None else g.to_dense() if g.is_sparse else g
-            for p, g in zip(self.parameters, gradients, strict=True)
-        ]
-        flat = reduce(torch.cat([g.reshape(-1) for g in dense]))
-        parts = torch.split(flat, [g.numel() for g in dense])
-        return [part.view_as(p) for part, p in zip(parts, self.parameters, strict=True)]
+@torch.no_grad()
+def _local(tensor: Tensor) -> Tensor:
+    """This process's part of a sharded tensor; any other tensor as it is."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 class InverseGradient:
@@ -156,22 +144,19 @@ class InverseGradient:
         parameters: Sequence[Tensor],
         unlabeled_loss: Callable[[], Tensor],
         labeled_risk: Callable[[], Tensor],
-        reduce: Reduce | None = None,
-        scaler: "torch.amp.GradScaler | None" = None,
+        around: Surroundings | None = None,
     ) -> StepRecord:
         """Moves the parameters to the chosen candidate; see :class:`InnerStep` for arguments.
+
+        If a loss fails, the parameters are put back to where they were.
 
         Returns:
             What was chosen and the risks, on the device.
         """
-        return self.decision.decide(
-            InnerStep(
-                parameters,
-                unlabeled_loss,
-                labeled_risk,
-                self.rule,
-                self.inner_lr,
-                reduce,
-                scaler,
-            )
-        )
+        step = InnerStep(parameters, unlabeled_loss, labeled_risk, self.rule, self.inner_lr, around)
+        try:
+            return self.decision.decide(step)
+        except BaseException:
+            # Also when interrupted: a checkpoint written on the way out must hold no candidate.
+            step.settle(torch.zeros((), device=step.device))
+            raise

@@ -7,14 +7,25 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
-from invlightning.inverse import BatchSign, Decision, DirectionName, InverseGradient, StepRecord
+from invlightning.data.seeding import mix_seed
+from invlightning.inverse import (
+    BatchSign,
+    Decision,
+    DirectionName,
+    InverseGradient,
+    StepRecord,
+    Surroundings,
+)
 from invlightning.losses import UnlabeledLoss
 from invlightning.modes import evaluation_mode
+from invlightning.modules.checks import sparse_tables
 from invlightning.modules.trainer_data import any_data, implicit_data, train_labels
 
 Schedule = Literal["phased", "joint"]
 OuterState = Literal["persistent", "fresh"]
+INNER, OUTER = 1, 2
 
 
 def build_engine(
@@ -53,30 +64,77 @@ def start_unlabeled_loss(criterion: UnlabeledLoss, trainer: pl.Trainer) -> None:
         criterion.start_fit(train_labels(data))
 
 
+def seed_batch(batch: Any, use: int) -> None:
+    """Seeds the global random generators from ``batch.seed``; batches without one change nothing.
+
+    Args:
+        batch: A batch, best with a ``seed`` that is its own.
+        use: ``INNER`` or ``OUTER``; they draw different numbers.
+    """
+    seed = getattr(batch, "seed", 0)
+    if seed:
+        torch.manual_seed(mix_seed(seed, use))
+
+
 def inverse_step(
     engine: InverseGradient,
     module: pl.LightningModule,
-    unlabeled_loss: Callable[[], Tensor],
-    labeled_loss: Callable[[], Tensor],
+    batch: Any,
+    unlabeled_loss: Callable[[Any], Tensor],
+    labeled_loss: Callable[[Any], Tensor],
 ) -> StepRecord:
-    """One inner step on the parameters of ``module``, agreed on by all processes."""
-    trainer = module.trainer
+    """One inner step on the parameters of ``module``, agreed on by all processes.
+
+    Args:
+        engine: Takes the step.
+        module: The module in training.
+        batch: What the losses look at.
+        unlabeled_loss: Mean loss on the unlabeled rows of a batch.
+        labeled_loss: Mean loss on the labeled rows of a batch.
+
+    Returns:
+        What was chosen.
+    """
 
     def risk() -> Tensor:
         with evaluation_mode(module):
-            return labeled_loss()
+            return labeled_loss(batch)
+
+    around = surroundings(module)
+    if around.moved is not None:
+        around.moved()  # a gathered module does not show the parameters that the optimizer steps
+    seed_batch(batch, INNER)
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    record = engine.step(parameters, lambda: unlabeled_loss(batch), risk, around)
+    seed_batch(batch, OUTER)
+    return record
+
+
+def surroundings(module: pl.LightningModule) -> Surroundings:
+    """What the trainer of ``module`` adds around a step."""
+    trainer = module.trainer
+    strategy = trainer.strategy
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    if trainer.world_size == 1:
+        return Surroundings(scaler=scaler)
 
     def mean(values: Tensor) -> Tensor:
-        reduced: Tensor = trainer.strategy.reduce(values, reduce_op="mean")
+        reduced: Tensor = strategy.reduce(values, reduce_op="mean")
         return reduced
 
-    return engine.step(
-        [p for p in module.parameters() if p.requires_grad],
-        unlabeled_loss,
-        risk,
-        reduce=mean if trainer.world_size > 1 else None,
-        scaler=getattr(trainer.precision_plugin, "scaler", None),
-    )
+    def gather(values: Tensor) -> Tensor:
+        found = [torch.empty_like(values) for _ in range(trainer.world_size)]
+        torch.distributed.all_gather(found, values)  # that of the strategy warns on torch 2.13
+        return torch.stack(found)
+
+    def reshard() -> None:
+        # A module that stayed gathered would go on with the weights from before the edit.
+        for m in module.modules():
+            if isinstance(m, FSDPModule):
+                m.reshard()
+
+    row_sparse = frozenset(id(table.weight) for table in sparse_tables(module))
+    return Surroundings(mean, gather, row_sparse, scaler, reshard)
 
 
 def check_losses(module: pl.LightningModule, *names: str) -> None:
@@ -116,7 +174,8 @@ def check_strategy(trainer: pl.Trainer) -> None:
     if isinstance(trainer.strategy, (FSDPStrategy, DeepSpeedStrategy)):
         raise ValueError(
             f"inverse gradients do not work under {type(trainer.strategy).__name__}, which keeps "
-            "its own copies of the parameters: use strategy='ddp'."
+            "its own copies of the parameters: use strategy='ddp', or ModelParallelStrategy with "
+            "fully_shard in configure_model (FSDP2)."
         )
 
 

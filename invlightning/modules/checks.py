@@ -1,10 +1,18 @@
 """Checks at set-up: each problem is one clear sentence before any training starts."""
 
+import warnings
+
 import pytorch_lightning as pl
 import torch
-from torch import nn
+from pytorch_lightning.callbacks import (
+    GradientAccumulationScheduler,
+    ModelCheckpoint,
+    StochasticWeightAveraging,
+)
+from torch import Tensor, nn
 
 from invlightning.modules.trainer_data import implicit_data
+from invlightning.types import LabeledBatch
 
 LABELED_PAIR_METRICS = ("auc", "gauc", "mrr", "ndcg@", "harm@")
 
@@ -33,20 +41,95 @@ def check_monitors(trainer: pl.Trainer) -> None:
             )
 
 
+def sparse_tables(module: nn.Module) -> list[nn.Embedding | nn.EmbeddingBag]:
+    """The embeddings of ``module`` whose gradients are row-sparse."""
+    tables = [m for m in module.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
+    return [table for table in tables if table.sparse]
+
+
 def check_sparse_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Checks that the optimizer takes the gradients of ``sparse=True`` embeddings.
 
     Raises:
         ValueError: If it refuses sparse gradients, or takes sparse gradients only.
     """
-    embeddings = [m for m in module.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
-    if not any(embedding.sparse for embedding in embeddings):
+    if not sparse_tables(module):
         return
     takes_both = (torch.optim.SGD, torch.optim.Adagrad)
     torch_own = type(optimizer).__module__.startswith("torch.optim")
     if torch_own and not isinstance(optimizer, takes_both):
         raise ValueError(
             f"the backbone has sparse embeddings, but {type(optimizer).__name__} does not take "
-            "sparse and dense gradients together: use torch.optim.SGD or torch.optim.Adagrad, or "
-            "build the backbone with sparse=False."
+            "sparse and dense gradients together: use invlightning.optim.RowSparseAdam, "
+            "torch.optim.SGD or torch.optim.Adagrad, or build the backbone with sparse=False."
         )
+
+
+def check_sparse_backend(module: pl.LightningModule) -> None:
+    """Checks that processes can exchange the gradients of ``sparse=True`` embeddings.
+
+    Raises:
+        ValueError: If they communicate by NCCL, which cannot reduce sparse tensors.
+    """
+    trainer = module.trainer
+    strategy = trainer.strategy
+    by_device = "nccl" if strategy.root_device.type == "cuda" else "gloo"
+    backend = getattr(strategy, "process_group_backend", None) or by_device
+    if trainer.world_size > 1 and backend == "nccl" and sparse_tables(module):
+        raise ValueError(
+            "the backbone has sparse embeddings, whose gradients NCCL cannot reduce: build it "
+            "with sparse=False, or use DDPStrategy(process_group_backend='gloo')."
+        )
+
+
+def check_callbacks(trainer: pl.Trainer) -> None:
+    """Refuses callbacks of Lightning that silently do nothing under manual optimization.
+
+    Raises:
+        ValueError: With a ModelCheckpoint by time or a GradientAccumulationScheduler.
+    """
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, ModelCheckpoint) and callback._train_time_interval is not None:
+            raise ValueError(
+                "ModelCheckpoint(train_time_interval=...) never saves under manual "
+                "optimization: use every_n_train_steps, or InverseGradientCallback."
+            )
+        if isinstance(callback, GradientAccumulationScheduler):
+            raise ValueError(
+                "GradientAccumulationScheduler does not work under manual optimization: use "
+                "Trainer(accumulate_grad_batches=...), or InverseGradientCallback."
+            )
+    # Lightning's advice does not fit: a checkpoint is to hold the weights after the step.
+    warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")
+
+
+def check_averaging(module: pl.LightningModule) -> None:
+    """Refuses weight averaging that would silently average nothing.
+
+    Args:
+        module: The module at ``setup``; Lightning's callback has copied it just before.
+
+    Raises:
+        ValueError: If the callback came before the parameters were there.
+    """
+    callbacks = module.trainer.callbacks  # type: ignore[attr-defined]
+    averages = any(isinstance(c, StochasticWeightAveraging) for c in callbacks)
+    if averages and next(module.parameters(), None) is None:
+        raise ValueError(
+            "StochasticWeightAveraging copies the model before it is built and would average "
+            "nothing: give num_users and num_items to the model, or use EMAWeightAveraging."
+        )
+
+
+def require_unlabeled(batch: LabeledBatch) -> Tensor:
+    """The unlabeled items ``(B, K)`` of a batch.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if batch.unlabeled_items is None:
+        raise ValueError(
+            "the batch has no unlabeled items: set num_unlabeled of the data module to 1 or "
+            "more, or train without an unlabeled loss."
+        )
+    return batch.unlabeled_items

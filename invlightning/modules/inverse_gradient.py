@@ -6,7 +6,6 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import ParallelStrategy
@@ -26,8 +25,14 @@ from invlightning.modules.adapter import (
     inverse_step,
     is_inverse_batch,
 )
+from invlightning.modules.checks import check_averaging, check_callbacks
 from invlightning.modules.recommender import BackboneCallable, Recommender
-from invlightning.modules.scheduling import Monitors, step_schedulers, take_monitors
+from invlightning.modules.scheduling import (
+    Watches,
+    check_schedulers,
+    step_schedulers,
+    take_watches,
+)
 
 if TYPE_CHECKING:
     # The mixin stands left of a LightningModule; for the type checker it is one.
@@ -66,7 +71,8 @@ class InverseGradientMixin(_Module):
     last_step: StepRecord | None = None
 
     _engine: InverseGradient
-    _monitors: Monitors = {}  # noqa: RUF012  # never edited in place
+    _watches: Watches = {}  # noqa: RUF012  # never edited in place
+    _resumed_metrics: dict[str, Tensor] = {}  # noqa: RUF012  # never edited in place
 
     if TYPE_CHECKING:  # the module defines them; a definition here would hide those
         labeled_loss: Callable[[Any], Tensor]
@@ -95,6 +101,7 @@ class InverseGradientMixin(_Module):
         """Gives the Trainer its flags back, and refuses what cannot work."""
         trainer = self.trainer
         trainer.gradient_clip_val, trainer.accumulate_grad_batches = self._kept_flags
+        check_averaging(self)
         super().setup(stage)
         if stage != "fit":
             return
@@ -104,30 +111,19 @@ class InverseGradientMixin(_Module):
         self._engine = build_engine(self.inner_lr, self.direction, self.decision)
         check_strategy(trainer)
         check_phases(trainer, self.schedule)
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, ModelCheckpoint) and callback._train_time_interval is not None:
-                raise ValueError(
-                    "ModelCheckpoint(train_time_interval=...) never saves under manual "
-                    "optimization: use every_n_train_steps, or InverseGradientCallback."
-                )
-
-    def configure_optimizers(self) -> Any:
-        """Keeps the ``monitor`` of schedulers; see :meth:`__init_subclass__`."""
-        configured = super().configure_optimizers()
-        self._monitors = take_monitors(configured)
-        return configured
+        check_callbacks(trainer)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Lets a subclass define ``configure_optimizers`` as usual, monitors kept all the same."""
+        """Keeps what schedulers watch, wherever ``configure_optimizers`` is defined."""
         super().__init_subclass__(**kwargs)
-        own = cls.__dict__.get("configure_optimizers")
-        if own is None:
+        own = getattr(cls, "configure_optimizers", None)
+        if own is None or hasattr(own, "__wrapped__"):
             return
 
         @wraps(own)
         def configure_optimizers(self: "InverseGradientMixin") -> Any:
-            configured = own(self)
-            self._monitors = {**self._monitors, **take_monitors(configured)}
+            configured, watches = take_watches(own(self))
+            self._watches = {**self._watches, **watches}
             return configured
 
         cls.configure_optimizers = configure_optimizers  # type: ignore[method-assign]
@@ -136,6 +132,7 @@ class InverseGradientMixin(_Module):
         """Refuses several optimizers and optimizers that evaluate the loss themselves."""
         super().on_fit_start()
         check_optimizers(self.trainer)
+        check_schedulers(self.trainer, self._watches)
 
     # ----------------------------------------------------------------------------- training
 
@@ -162,9 +159,9 @@ class InverseGradientMixin(_Module):
             optimizer.step()
             if self.outer_state == "fresh" and self.last_step is not None:
                 optimizer.optimizer.state.clear()
-            step_schedulers(self, self._monitors, "step")
+            step_schedulers(self, self._watches, "step")
         if is_last:
-            step_schedulers(self, self._monitors, "epoch")
+            step_schedulers(self, self._watches, "epoch")
         return loss.detach()
 
     def _inner_step(self, batch: Any, optimizer: LightningOptimizer) -> None:
@@ -174,10 +171,7 @@ class InverseGradientMixin(_Module):
         if self.outer_state == "fresh":
             optimizer.optimizer.state.clear()
         self.last_step = inverse_step(
-            self._engine,
-            self,
-            lambda: self.unlabeled_loss(batch),
-            lambda: self.labeled_loss(batch),
+            self._engine, self, batch, self.unlabeled_loss, self.labeled_loss
         )
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -190,7 +184,22 @@ class InverseGradientMixin(_Module):
     def on_train_epoch_end(self) -> None:
         """Steps schedulers that watch a metric."""
         super().on_train_epoch_end()
-        step_schedulers(self, self._monitors, "epoch", plateau=True)
+        metrics = {**self._resumed_metrics, **self.trainer.callback_metrics}
+        step_schedulers(self, self._watches, "epoch", metrics)
+
+    # -------------------------------------------------------------------------- checkpoints
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the metrics that schedulers watch; they step after the validation."""
+        super().on_save_checkpoint(checkpoint)
+        metrics = self.trainer.callback_metrics
+        names = {watch.monitor for watch in self._watches.values() if watch.is_plateau}
+        checkpoint["watched_metrics"] = {k: value for k, value in metrics.items() if k in names}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the metrics of a validation that the resumed run does not repeat."""
+        super().on_load_checkpoint(checkpoint)
+        self._resumed_metrics = checkpoint.get("watched_metrics", {})
 
 
 class InverseGradientRecommender(InverseGradientMixin, Recommender):
@@ -229,6 +238,7 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
         top_k: Cut-off k of the full-catalogue metrics, and the number of items that ``predict``
             and ``recommend`` return.
         item_chunk: Items scored at a time in a full-catalogue ranking; bounds its memory.
+        compile: Whether the backbone is compiled, in place; the first steps then take minutes.
 
     Raises:
         ValueError: At set-up, if the data module has no meta part for ``phased``, or the Trainer
@@ -252,6 +262,7 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
         label_cutoff: int = 10,
         top_k: int = 20,
         item_chunk: int = 65536,
+        compile: bool = False,
     ) -> None:
         super().__init__(
             backbone,
@@ -264,6 +275,7 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
             label_cutoff,
             top_k,
             item_chunk,
+            compile=compile,
         )
         if outer_state not in ("persistent", "fresh"):
             raise ValueError(f"outer_state must be 'persistent' or 'fresh', got {outer_state!r}.")

@@ -10,9 +10,22 @@ from torch import Tensor
 from invlightning.backbones import Backbone
 from invlightning.losses import BinaryCrossEntropy, JointLoss, LabeledLoss, UnlabeledLoss
 from invlightning.modules.adapter import start_unlabeled_loss
-from invlightning.modules.checks import check_monitors, check_sparse_optimizer
+from invlightning.modules.checks import (
+    check_averaging,
+    check_monitors,
+    check_sparse_backend,
+    check_sparse_optimizer,
+    require_unlabeled,
+)
 from invlightning.modules.evaluation import EvaluatedModule
-from invlightning.modules.trainer_data import any_data, implicit_data, train_labels
+from invlightning.modules.resumable import ResumableModule
+from invlightning.modules.sparse_clipping import SparseClippingModule
+from invlightning.modules.trainer_data import (
+    any_data,
+    implicit_data,
+    train_labels,
+    training_facts,
+)
 from invlightning.specs import Specified, import_path, to_spec
 from invlightning.types import JointRows, LabeledBatch
 
@@ -22,21 +35,7 @@ if TYPE_CHECKING:
 BackboneCallable = Callable[[int, int], Backbone]
 
 
-def require_unlabeled(batch: LabeledBatch) -> Tensor:
-    """The unlabeled items ``(B, K)`` of a batch.
-
-    Raises:
-        ValueError: If it has none.
-    """
-    if batch.unlabeled_items is None:
-        raise ValueError(
-            "the batch has no unlabeled items: set num_unlabeled of the data module to 1 or "
-            "more, or train without an unlabeled loss."
-        )
-    return batch.unlabeled_items
-
-
-class Recommender(Specified, EvaluatedModule):
+class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedModule):
     """Trains a backbone on labeled rows and, with an unlabeled loss, on unlabeled ones.
 
     The training loss is ``labeled_loss + unlabeled_loss``, each a mean over its rows. Without an
@@ -64,6 +63,7 @@ class Recommender(Specified, EvaluatedModule):
         top_k: Cut-off k of the full-catalogue metrics, and the number of items that ``predict``
             and :meth:`recommend` return.
         item_chunk: Items scored at a time in a full-catalogue ranking; bounds its memory.
+        compile: Whether the backbone is compiled, in place; the first steps then take minutes.
 
     Raises:
         TypeError: If ``backbone`` is an instance, or an argument cannot be written to a
@@ -84,6 +84,7 @@ class Recommender(Specified, EvaluatedModule):
         top_k: int = 20,
         item_chunk: int = 65536,
         joint_loss: JointLoss | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__(label_cutoff, top_k, item_chunk)
         if joint_loss is not None and (labeled_loss is not None or unlabeled_loss is not None):
@@ -101,6 +102,7 @@ class Recommender(Specified, EvaluatedModule):
         self.build_optimizer = optimizer
         self.build_lr_scheduler = lr_scheduler
         self.num_users, self.num_items = num_users, num_items
+        self.compiles = compile
         if num_users is not None and num_items is not None:
             self.configure_model()
 
@@ -126,6 +128,8 @@ class Recommender(Specified, EvaluatedModule):
             self.vocabularies.adopt(data)
         if stage == "fit":
             check_monitors(self.trainer)
+            check_averaging(self)
+            self._start_backbone()
             if self.unlabeled_criterion is not None:
                 start_unlabeled_loss(self.unlabeled_criterion, self.trainer)
             if self.joint_criterion is not None and data is not None:
@@ -153,13 +157,27 @@ class Recommender(Specified, EvaluatedModule):
         """
         if hasattr(self, "backbone"):
             return
+        if self._trainer is not None:  # weight averaging builds the model before setup
+            self._adopt_sizes(any_data(self._trainer))
         if self.num_users is None or self.num_items is None:
             raise ValueError(
                 "num_users and num_items are unknown: train with a data module of invlightning, "
                 "or pass both to the model."
             )
         self.backbone = self.build_backbone(self.num_users, self.num_items)
+        if self.compiles:
+            self.backbone.compile()
+        self._start_backbone()
         self.hparams.update(num_users=self.num_users, num_items=self.num_items)
+
+    def _start_backbone(self) -> None:
+        """Shows the training rows to a backbone that wants them, as soon as both are there."""
+        data = implicit_data(self._trainer) if self._trainer is not None else None
+        wants = (
+            hasattr(self, "backbone") and type(self.backbone).start_fit is not Backbone.start_fit
+        )
+        if data is not None and hasattr(data, "train_rows") and wants:
+            self.backbone.start_fit(training_facts(data))
 
     def get_extra_state(self) -> Tensor:
         """The sizes ``(2,)``: part of the state dict, see :meth:`set_extra_state`."""
@@ -183,6 +201,7 @@ class Recommender(Specified, EvaluatedModule):
         else:
             optimizer = self.build_optimizer(parameters)
         check_sparse_optimizer(self, optimizer)
+        check_sparse_backend(self)
         if self.build_lr_scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": self.build_lr_scheduler(optimizer)}
@@ -253,6 +272,11 @@ class Recommender(Specified, EvaluatedModule):
         if self.unlabeled_criterion is not None:
             loss = loss + self.unlabeled_loss(batch)
         return loss
+
+    def on_train_start(self) -> None:
+        """Tells the unlabeled loss the epoch that a checkpoint left off in."""
+        super().on_train_start()
+        self.on_train_epoch_start()
 
     def on_train_epoch_start(self) -> None:
         """Tells the unlabeled loss the epoch."""

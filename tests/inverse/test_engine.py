@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from invlightning.inverse import BatchSign, InnerStep, InverseGradient
+from invlightning.inverse import BatchSign, InnerStep, InverseGradient, Surroundings
 from invlightning.inverse.directions import DIRECTIONS
 from tests.reference import inverse_gradient as reference
 
@@ -166,7 +166,7 @@ def test_processes_agree_on_means():
         return (values + (other_gradient if values.numel() == 1 else other_risks)) / 2
 
     engine = InverseGradient(0.1, "sgd", BatchSign())
-    record = engine.step([theta], lambda: -1.0 * theta, lambda: theta, reduce=reduce)
+    record = engine.step([theta], lambda: -1.0 * theta, lambda: theta, Surroundings(reduce))
     assert [v.numel() for v in seen] == [1, 3]
     assert NAMES[int(record.choice)] == "inverse"
     assert theta.item() == pytest.approx(0.1 * (5.0 - 1.0) / 2)

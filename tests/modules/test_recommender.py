@@ -191,7 +191,7 @@ def test_wrong_arguments_are_refused(tmp_path):
 
 def test_sparse_tables_need_an_optimizer_that_takes_them(tmp_path):
     sparse = partial(il.backbones.GMF, embedding_dim=4, sparse=True)
-    with pytest.raises(ValueError, match=r"use torch\.optim\.SGD or torch\.optim\.Adagrad"):
+    with pytest.raises(ValueError, match=r"use invlightning\.optim\.RowSparseAdam"):
         make_trainer(tmp_path).fit(il.Recommender(sparse), make_data())
     sparse_model, dense_model = (
         il.InverseGradientRecommender(b, optimizer=partial(torch.optim.Adagrad, lr=0.1))

@@ -1,0 +1,93 @@
+"""Clipping of row-sparse gradients against torch's clipping of the dense ones."""
+
+import copy
+from functools import partial
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+import invlightning as il
+from invlightning.data import RandomSplit
+from invlightning.optim import RowSparseAdam, clip_gradients
+
+ROWS = torch.tensor([1, 1, 1, 4, 6, 6])
+
+
+def with_gradients(sparse):
+    torch.manual_seed(5)
+    net = nn.Sequential(nn.Embedding(9, 3, sparse=sparse), nn.Linear(3, 2))
+    net(ROWS).square().sum().backward()
+    return net
+
+
+@pytest.mark.parametrize("limit", [0.01, 1e6])
+@pytest.mark.parametrize(
+    ("algorithm", "clip"),
+    [("norm", nn.utils.clip_grad_norm_), ("value", nn.utils.clip_grad_value_)],
+)
+def test_it_equals_clipping_of_dense_gradients(algorithm, clip, limit):
+    own, other = with_gradients(True), with_gradients(False)
+    clip(other.parameters(), limit)
+    clip_gradients(own.parameters(), limit, algorithm)
+    for found, expected in zip(own.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(found.grad.to_dense(), expected.grad)
+
+
+def test_parameters_without_gradient_are_passed_over():
+    clip_gradients([nn.Parameter(torch.ones(2))], 0.1)
+
+
+def test_unknown_algorithms_are_refused():
+    with pytest.raises(ValueError, match="'norm' or 'value'"):
+        clip_gradients([], 0.1, "max")
+
+
+def make_data():
+    """One batch an epoch, in which every user and every item occurs."""
+    return il.SyntheticDataModule(
+        num_users=20,
+        num_items=15,
+        interactions_per_user=8,
+        split=RandomSplit(0.0, 0.0),
+        meta_fraction=0.0,
+    )
+
+
+def make_trainer(tmp_path, algorithm):
+    return pl.Trainer(
+        default_root_dir=tmp_path,
+        accelerator="cpu",
+        max_epochs=3,
+        limit_val_batches=0,
+        gradient_clip_val=1e-3,
+        gradient_clip_algorithm=algorithm,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(il.Recommender, unlabeled_loss=il.losses.InverseDualLoss()),
+        partial(il.InverseGradientRecommender, schedule="joint", direction="sgd"),
+    ],
+)
+def test_a_trainer_clips_sparse_tables(tmp_path, make, algorithm):
+    """Every table row is in every batch, so sparse and dense training are the same."""
+    models = []
+    for sparse in (False, True):
+        torch.manual_seed(2)
+        gmf = partial(il.backbones.GMF, embedding_dim=4, sparse=sparse)
+        model = make(gmf, optimizer=partial(RowSparseAdam, lr=0.1), num_users=20, num_items=15)
+        start = copy.deepcopy(model.backbone.state_dict())
+        make_trainer(tmp_path, algorithm).fit(model, make_data())
+        models.append(model)
+    for name, value in models[0].backbone.state_dict().items():
+        assert not torch.equal(value, start[name])
+        torch.testing.assert_close(models[1].backbone.state_dict()[name], value, rtol=0, atol=1e-5)
