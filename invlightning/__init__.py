@@ -1,6 +1,6 @@
 """Recommenders trained on extremely sparse, noisy feedback, as PyTorch Lightning modules."""
 
-from invlightning import backbones, callbacks, data, inverse, losses, metrics, modules
+from invlightning import backbones, callbacks, data, inverse, losses, metrics, modules, optim
 from invlightning.backbones import Backbone
 from invlightning.data import (
     ArrayDataModule,
@@ -46,4 +46,5 @@ __all__ = [
     "losses",
     "metrics",
     "modules",
+    "optim",
 ]

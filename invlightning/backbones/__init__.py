@@ -2,8 +2,36 @@
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.biased_mf import BiasedMF
+from invlightning.backbones.cml import CML
+from invlightning.backbones.deepfm import DeepFM
+from invlightning.backbones.dmf import DMF
+from invlightning.backbones.exposure_mf import ExposureMF
+from invlightning.backbones.factorization_machine import FactorizationMachine
+from invlightning.backbones.facts import TrainingFacts
 from invlightning.backbones.gmf import GMF
+from invlightning.backbones.gru4rec import GRU4Rec
+from invlightning.backbones.lightgcn import LightGCN
 from invlightning.backbones.mlp import MLP
 from invlightning.backbones.neumf import NeuMF
+from invlightning.backbones.sasrec import SASRec
+from invlightning.backbones.sequence import SequenceBackbone
+from invlightning.backbones.tables import TableBackbone
 
-__all__ = ["GMF", "MLP", "Backbone", "BiasedMF", "NeuMF"]
+__all__ = [
+    "CML",
+    "DMF",
+    "GMF",
+    "MLP",
+    "Backbone",
+    "BiasedMF",
+    "DeepFM",
+    "ExposureMF",
+    "FactorizationMachine",
+    "GRU4Rec",
+    "LightGCN",
+    "NeuMF",
+    "SASRec",
+    "SequenceBackbone",
+    "TableBackbone",
+    "TrainingFacts",
+]

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from invlightning.backbones.facts import TrainingFacts
 from invlightning.specs import Specified
 
 
@@ -26,6 +27,20 @@ class Backbone(Specified, nn.Module, ABC):
         super().__init__()
         given = [*self.init_args.values(), num_users, num_items]
         self.num_users, self.num_items = int(given[0] or 0), int(given[1] or 0)
+
+    def start_fit(self, facts: TrainingFacts) -> None:
+        """Takes what it needs of the training data, before the optimizer is built.
+
+        What is taken must be in the state dict, so that a loaded backbone works without the data:
+        in buffers and parameters whose shapes the constructor knows, or by ``get_extra_state``.
+        Called again when training starts again. Most backbones need nothing.
+
+        Args:
+            facts: The labeled training rows and the features of users and items.
+
+        Raises:
+            ValueError: If the data lacks something that the backbone needs.
+        """
 
     @abstractmethod
     def forward(self, users: Tensor, items: Tensor) -> Tensor:

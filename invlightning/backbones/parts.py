@@ -3,10 +3,14 @@
 import torch
 from torch import Tensor, nn
 
+from invlightning.backbones.memory import check_memory
+
 # Floats of the widest hidden activation while a catalogue is scored: a processor is fastest when
 # the block stays in its cache, an accelerator when the block is large.
 _CPU_BLOCK_FLOATS = 2**18
 _BLOCK_FLOATS = 2**24
+
+USER, ITEM = 0, 1  # halves of the first layer of a tower
 
 
 def check_sizes(num_users: int, num_items: int, embedding_dim: int) -> None:
@@ -29,7 +33,11 @@ def embedding_table(rows: int, dim: int, sparse: bool, std: float = 0.01) -> nn.
         dim: Length of an embedding.
         sparse: Whether the gradient holds the looked-up rows only.
         std: Standard deviation; 0 gives a table of zeros.
+
+    Raises:
+        MemoryError: If it does not fit into memory; says what is needed and what is there.
     """
+    check_memory(rows, dim)
     # from_pretrained fills the table once; nn.Embedding would draw N(0, 1) for all of it before.
     values = torch.zeros(rows, dim) if std == 0 else torch.empty(rows, dim).normal_(0, std)
     table: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
@@ -44,6 +52,22 @@ def output_layer(width: int) -> nn.Linear:
     nn.init.kaiming_uniform_(layer.weight, a=1, nonlinearity="sigmoid")
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def item_blocks(half: Tensor, start: int, stop: int) -> tuple[Tensor, ...]:
+    """Splits a range of items so that a hidden layer of all pairs with users stays small.
+
+    Args:
+        half: What the users give to the hidden layer, one row each.
+        start: First item.
+        stop: One past the last item.
+
+    Returns:
+        The items in blocks, in order.
+    """
+    floats = _CPU_BLOCK_FLOATS if half.device.type == "cpu" else _BLOCK_FLOATS
+    block = max(1, floats // max(1, half.numel()))
+    return torch.split(torch.arange(start, stop, device=half.device), block)
 
 
 class FactorProduct(nn.Module):
@@ -128,7 +152,9 @@ class Tower(nn.Module):
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Returns features of the broadcast shape with d entries behind it."""
-        features: Tensor = self.layers(self._user_half(users) + self._item_half(items))
+        user_half = self._half_of_rows(self.users, users, USER)
+        item_half = self._half_of_rows(self.items, items, ITEM)
+        features: Tensor = self.layers(user_half + item_half)
         return features
 
     def score_range(self, users: Tensor, start: int, stop: int, weight: Tensor) -> Tensor:
@@ -142,22 +168,30 @@ class Tower(nn.Module):
             stop: One past the last item.
             weight: ``(d,)`` or ``(1, d)`` weights of the features.
         """
-        half = self._user_half(users).unsqueeze(1)
-        floats = _CPU_BLOCK_FLOATS if half.device.type == "cpu" else _BLOCK_FLOATS
-        block = max(1, floats // max(1, half.numel()))
-        blocks = torch.split(torch.arange(start, stop, device=users.device), block)
+        half = self._half(self.users, users, USER).unsqueeze(1)
         column = weight.flatten()
         return torch.cat(
-            [self.layers(half + self._item_half(items)) @ column for items in blocks], 1
+            [
+                self.layers(half + self._half(self.items, items, ITEM)) @ column
+                for items in item_blocks(half, start, stop)
+            ],
+            1,
         )
 
-    def _user_half(self, users: Tensor) -> Tensor:
-        weight = self.pair.weight.chunk(2, dim=1)[0]
-        return nn.functional.linear(self.dropout(self.users(users)), weight, self.pair.bias)
+    def _half(self, table: nn.Embedding, indices: Tensor, side: int) -> Tensor:
+        weight = self.pair.weight.chunk(2, dim=1)[side]
+        bias = self.pair.bias if side == USER else None
+        return nn.functional.linear(self.dropout(table(indices)), weight, bias)
 
-    def _item_half(self, items: Tensor) -> Tensor:
-        weight = self.pair.weight.chunk(2, dim=1)[1]
-        return nn.functional.linear(self.dropout(self.items(items)), weight)
+    def _half_of_rows(self, table: nn.Embedding, indices: Tensor, side: int) -> Tensor:
+        """As ``_half``, computed once for a user or an item that occurs in several rows."""
+        drops = self.training and self.dropout.p > 0  # each row has a mask of its own
+        # The number of distinct rows depends on the data: an accelerator would have to wait for
+        # it, and a compiled graph would break at it.
+        if drops or indices.device.type != "cpu" or torch.compiler.is_compiling():
+            return self._half(table, indices, side)
+        distinct, places = torch.unique(indices, return_inverse=True)
+        return nn.functional.embedding(places, self._half(table, distinct, side))
 
 
 def _hidden_layer(width_in: int, width_out: int) -> nn.Linear:

@@ -91,7 +91,7 @@ class Archive:
 
 
 @contextmanager
-def _replacing(target: Path) -> Iterator[IO[bytes]]:
+def replacing(target: Path) -> Iterator[IO[bytes]]:
     """Opens a temporary file that becomes ``target`` at the end, or vanishes on an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -124,7 +124,7 @@ def fetch(url: str, target: Path, *, sha256: str | None = None, md5: str | None 
     by_hand = f"Get {url} by hand and put it at {target}."
     _logger.info("Downloading %s to %s.", url, target)
     digests = {"sha256": hashlib.sha256(), "md5": hashlib.md5(usedforsecurity=False)}
-    with _replacing(target) as file:
+    with replacing(target) as file:
         try:
             with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
                 expected = response.headers.get("Content-Length")
@@ -167,7 +167,7 @@ def extract(packed: Path, member: str, target: Path) -> Path:
         ValueError: If the archive is damaged.
     """
     try:
-        with _open_member(packed, member) as source, _replacing(target) as file:
+        with _open_member(packed, member) as source, replacing(target) as file:
             shutil.copyfileobj(source, file, _CHUNK)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
         raise ValueError(

@@ -28,9 +28,9 @@ def core_mask(
         ``(N,)`` True for rows that stay.
     """
     keep = np.ones(len(users), dtype=bool)
-    rows = np.arange(len(users))
     if min_user_count <= 1 and min_item_count <= 1:
         return keep
+    rows = np.arange(len(users))
     while len(rows):
         stays = np.bincount(users)[users] >= min_user_count
         stays &= np.bincount(items)[items] >= min_item_count

@@ -12,6 +12,8 @@ from invlightning.data.seeding import mix_seed
 
 Mask: TypeAlias = NDArray[np.bool_]
 
+_BLOCK = 2**16  # rows that stay in the cache of the processor while they are scrambled
+
 
 def _mix(values: NDArray[np.uint64]) -> None:
     """Scrambles 64-bit numbers in place, one to one (SplitMix64; Steele et al., OOPSLA 2014)."""
@@ -36,12 +38,17 @@ def pair_hashes(
     Returns:
         ``(N,)`` 64-bit hashes.
     """
-    hashes = users.astype(np.uint64)
-    hashes <<= np.uint64(32)
-    hashes |= items.astype(np.uint64)
-    _mix(hashes)
-    hashes ^= np.uint64(mix_seed(seed, salt))
-    _mix(hashes)
+    hashes = np.empty(len(users), dtype=np.uint64)
+    salted = np.uint64(mix_seed(seed, salt))
+    for start in range(0, len(hashes), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        block = hashes[rows]
+        block[:] = users[rows]
+        block <<= np.uint64(32)
+        block |= items[rows].astype(np.uint64)
+        _mix(block)
+        block ^= salted
+        _mix(block)
     return hashes
 
 

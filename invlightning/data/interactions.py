@@ -128,9 +128,13 @@ def prepare(
     times = None if table.timestamps is None else as_timestamps(table.timestamps)
     labels, judged = label(table.ratings, len(users), positive_threshold, negative_threshold)
     rows = Interactions(users, items, labels, times, table.parts, user_ids, item_ids, table.notes)
+    fixed = (table.num_users is not None, table.num_items is not None)
+    # What is not needed any more goes before more is made; pyarrow holds on to memory by itself.
+    del table, users, items, labels, times
+    pa.default_memory_pool().release_unused()
     rows = _drop_repeated(rows, judged)
     rows = _drop_rare(rows, min_user_count, min_item_count)
-    rows = _drop_absent(rows, table)
+    rows = _drop_absent(rows, *fixed)
     _check_enough(rows)
     if rows.labels.all():
         rows = replace(rows, notes=(*rows.notes, POSITIVES_ONLY))
@@ -192,12 +196,12 @@ def _drop_rare(rows: Interactions, min_user_count: int, min_item_count: int) -> 
     return _keep(rows, mask, f"{{dropped}} rows dropped: {counts}.")
 
 
-def _drop_absent(rows: Interactions, table: RawTable) -> Interactions:
+def _drop_absent(rows: Interactions, keeps_users: bool, keeps_items: bool) -> Interactions:
     """Removes users and items without a row from the vocabularies, unless sizes are fixed."""
-    if table.num_users is None:
+    if not keeps_users:
         users, user_ids = _renumber(rows.users, rows.user_ids)
         rows = replace(rows, users=users, user_ids=user_ids)
-    if table.num_items is None:
+    if not keeps_items:
         items, item_ids = _renumber(rows.items, rows.item_ids)
         rows = replace(rows, items=items, item_ids=item_ids)
     return rows

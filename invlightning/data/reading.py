@@ -3,7 +3,7 @@
 import csv
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from invlightning.data.columns import as_ids, as_ratings, as_timestamps
+from invlightning.data.columns import Column, as_ids, as_ratings, as_timestamps
 from invlightning.data.interactions import RawTable
 
 _RECBOLE_TYPE = re.compile(r":(token|float)(_seq)?$")
@@ -80,14 +80,23 @@ def read_table(
         raise ValueError(f"{path}: {error}") from error
 
 
+def _convert(columns: dict[str, Any], key: str, function: Callable[[Column], Any]) -> Any:
+    """Converts a column and frees what was read of it; None if there is no such column."""
+    if key not in columns:
+        return None
+    converted = function(columns.pop(key))
+    # Otherwise the allocator of pyarrow would keep the memory to itself.
+    pa.default_memory_pool().release_unused()
+    return converted
+
+
 def _to_table(columns: dict[str, Any]) -> RawTable:
     if len(columns["users"]) == 0:
         raise ValueError("the table is empty: it has a header but no rows.")
-    # Popped one by one, so that a column as read is freed once it is converted.
-    users = as_ids(columns.pop("users"), "user")
-    items = as_ids(columns.pop("items"), "item")
-    ratings = as_ratings(columns.pop("ratings")) if "ratings" in columns else None
-    times = as_timestamps(columns.pop("timestamps")) if "timestamps" in columns else None
+    users = _convert(columns, "users", lambda column: as_ids(column, "user"))
+    items = _convert(columns, "items", lambda column: as_ids(column, "item"))
+    ratings = _convert(columns, "ratings", as_ratings)
+    times = _convert(columns, "timestamps", as_timestamps)
     return RawTable(users, items, ratings, times)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from invlightning.data.features import align_features
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
 
@@ -23,6 +24,9 @@ class ArrayDataModule(ImplicitDataModule):
         num_users: Number of users; the user ids are then indices ``0 .. num_users-1``. None
             takes any ids and counts those that occur.
         num_items: Number of items; the item ids are then indices.
+        user_features: Side features of users, for backbones that take them: a data frame of
+            numbers whose index holds the user ids, or ``(U, F)`` numbers if ``num_users`` is given.
+        item_features: Side features of items, likewise.
 
     Raises:
         ValueError: If the columns differ in length.
@@ -35,6 +39,8 @@ class ArrayDataModule(ImplicitDataModule):
     _: KW_ONLY
     num_users: int | None = None
     num_items: int | None = None
+    user_features: Any = None
+    item_features: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,6 +56,19 @@ class ArrayDataModule(ImplicitDataModule):
     def read(self) -> RawTable:
         """Returns the columns as given."""
         return self._table
+
+    def side_features(self) -> tuple[Tensor | None, Tensor | None]:
+        """Features of users ``(U, Fu)`` and of items ``(I, Fi)``; None where there are none."""
+        table, found = self._table, self.interactions
+        sides = (
+            ("user", self.user_features, found.user_ids, table.num_users),
+            ("item", self.item_features, found.item_ids, table.num_items),
+        )
+        users, items = (
+            None if values is None else align_features(values, ids, name, size is not None)
+            for name, values, ids, size in sides
+        )
+        return users, items
 
 
 def as_column(values: Any) -> NDArray[Any]:

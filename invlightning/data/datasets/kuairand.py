@@ -24,6 +24,12 @@ ARCHIVE = Archive(
 )
 
 
+def find_logs(root: str | Path, random_test: bool) -> dict[str, Path]:
+    """The files of the logs, by member; FileNotFoundError with what to do if one is not there."""
+    members = (*STANDARD, RANDOM) if random_test else STANDARD
+    return {member: ARCHIVE.require(root, member) for member in members}
+
+
 def read_kuairand(root: str | Path, label_column: str, random_test: bool) -> RawTable:
     """Reads the logs.
 
@@ -38,12 +44,11 @@ def read_kuairand(root: str | Path, label_column: str, random_test: bool) -> Raw
     Raises:
         FileNotFoundError: If a file is not there.
     """
-    members = (*STANDARD, RANDOM) if random_test else STANDARD
+    logs = find_logs(root, random_test)
     tables = [
-        read_table(ARCHIVE.require(root, member), "user_id", "video_id", label_column, "time_ms")
-        for member in members
+        read_table(path, "user_id", "video_id", label_column, "time_ms") for path in logs.values()
     ]
-    parts = [2 if member == RANDOM else 0 for member in members]
+    parts = [2 if member == RANDOM else 0 for member in logs]
     table = concatenate(tables, parts)
     return table if random_test else replace(table, parts=None)
 
@@ -68,6 +73,11 @@ class KuaiRandDataModule(ImplicitDataModule):
     def prepare_data(self) -> None:
         """Downloads and unpacks the logs if they are not there."""
         ARCHIVE.install(self.root)
+        super().prepare_data()
+
+    def sources(self) -> list[Path]:
+        """The logs."""
+        return list(find_logs(self.root, self.random_test).values())
 
     def read(self) -> RawTable:
         """Reads the logs."""

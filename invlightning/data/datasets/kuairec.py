@@ -18,6 +18,11 @@ ARCHIVE = Archive(
 )
 
 
+def find_matrix(root: str | Path, matrix: str) -> Path:
+    """The file of a matrix; FileNotFoundError with what to do if it is not there."""
+    return ARCHIVE.require(root, f"data/{matrix}_matrix.csv")
+
+
 def read_kuairec(root: str | Path, matrix: str) -> RawTable:
     """Reads one of the matrices.
 
@@ -33,8 +38,7 @@ def read_kuairec(root: str | Path, matrix: str) -> RawTable:
     Raises:
         FileNotFoundError: If the file is not there.
     """
-    path = ARCHIVE.require(root, f"data/{matrix}_matrix.csv")
-    return read_table(path, "user_id", "video_id", "watch_ratio")
+    return read_table(find_matrix(root, matrix), "user_id", "video_id", "watch_ratio")
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -57,6 +61,11 @@ class KuaiRecDataModule(ImplicitDataModule):
         """Downloads and unpacks the matrices if they are not there."""
         if ARCHIVE.find(self.root, f"data/{self.matrix}_matrix.csv") is None:
             ARCHIVE.install(self.root)
+        super().prepare_data()
+
+    def sources(self) -> list[Path]:
+        """The file of the matrix."""
+        return [find_matrix(self.root, self.matrix)]
 
     def read(self) -> RawTable:
         """Reads the matrix."""

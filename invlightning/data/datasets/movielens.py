@@ -69,6 +69,12 @@ def find_inter(root: str | Path, variant: str) -> Path | None:
     return next((path for path in places if path.is_file()), None)
 
 
+def find_ratings(root: str | Path, variant: str) -> Path:
+    """The file of the ratings; FileNotFoundError with what to do if it is not there."""
+    archive = ARCHIVES[variant]
+    return find_inter(root, variant) or archive.require(root, archive.members[0])
+
+
 def read_movielens(root: str | Path, variant: str) -> RawTable:
     """Reads the ratings of a variant.
 
@@ -83,11 +89,9 @@ def read_movielens(root: str | Path, variant: str) -> RawTable:
     Raises:
         FileNotFoundError: If the files are not there.
     """
-    inter = find_inter(root, variant)
-    if inter is not None:
-        return read_table(inter, "user_id", "item_id", "rating", "timestamp")
-    archive = ARCHIVES[variant]
-    path = archive.require(root, archive.members[0])
+    path = find_ratings(root, variant)
+    if path.suffix == ".inter":
+        return read_table(path, "user_id", "item_id", "rating", "timestamp")
     headerless = path.suffix != ".csv"
     return read_table(path, *_COLUMNS, column_names=_COLUMNS if headerless else None)
 
@@ -113,6 +117,11 @@ class MovieLensDataModule(ImplicitDataModule):
         """Downloads and unpacks the ratings if they are not there."""
         if find_inter(self.root, self.variant) is None:
             ARCHIVES[self.variant].install(self.root)
+        super().prepare_data()
+
+    def sources(self) -> list[Path]:
+        """The file of the ratings."""
+        return [find_ratings(self.root, self.variant)]
 
     def read(self) -> RawTable:
         """Reads the ratings."""

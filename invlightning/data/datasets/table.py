@@ -1,7 +1,11 @@
 """Any table of one's own."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from torch import Tensor
+
+from invlightning.data.features import align_features, read_features
 from invlightning.data.interactions import RawTable, concatenate
 from invlightning.data.module import ImplicitDataModule
 from invlightning.data.reading import read_table
@@ -23,6 +27,9 @@ class TableDataModule(ImplicitDataModule):
             without ``val_path`` a tenth of the training file becomes the validation part.
         separator: What stands between columns of text files. None finds out.
         column_names: Names of all columns, for text files without a header line.
+        user_features: A table of side features of users, for backbones that take them: ids in the
+            first column, numbers in the others.
+        item_features: A table of side features of items, likewise.
     """
 
     path: str
@@ -34,6 +41,8 @@ class TableDataModule(ImplicitDataModule):
     test_path: str | None = None
     separator: str | None = None
     column_names: list[str] | None = None
+    user_features: str | None = None
+    item_features: str | None = None
 
     def _read_file(self, path: str) -> RawTable:
         return read_table(
@@ -46,12 +55,30 @@ class TableDataModule(ImplicitDataModule):
             column_names=self.column_names,
         )
 
+    def sources(self) -> list[Path]:
+        """The file or files."""
+        given = (self.path, self.val_path, self.test_path)
+        return [Path(path) for path in given if path is not None]
+
     def read(self) -> RawTable:
         """Reads the file or files."""
         given = enumerate((self.path, self.val_path, self.test_path))
         files = {part: path for part, path in given if path is not None}
         tables = [self._read_file(path) for path in files.values()]
         return tables[0] if len(tables) == 1 else concatenate(tables, list(files))
+
+    def side_features(self) -> tuple[Tensor | None, Tensor | None]:
+        """Features of users ``(U, Fu)`` and of items ``(I, Fi)``; None where there are none."""
+        found = self.interactions
+        sides = (
+            ("user", self.user_features, found.user_ids),
+            ("item", self.item_features, found.item_ids),
+        )
+        users, items = (
+            None if path is None else align_features(read_features(path), ids, name, False)
+            for name, path, ids in sides
+        )
+        return users, items
 
     def default_split(self) -> Split:
         """The files where several are given, else as the base."""

@@ -1,0 +1,69 @@
+"""GRU4Rec."""
+
+import torch
+from torch import Tensor, nn
+
+from invlightning.backbones.sequence import SequenceBackbone
+
+
+class GRU4Rec(SequenceBackbone):
+    """GRU4Rec: a recurrent network reads the history.
+
+    Hidasi et al., "Session-based recommendations with recurrent neural networks", ICLR 2016,
+    section 3. The last state of a gated recurrent unit, through a linear layer, is the vector of
+    the user; an empty history has a learned state. Items are scored by the embeddings that are
+    read. Departures: the history of a user instead of a session, and the losses of this package.
+    Embeddings start at N(0, 0.01^2), weights are Xavier-uniform, biases and the learned state start at 0. See
+    :class:`SequenceBackbone` for histories in training and evaluation; needs timestamps.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        embedding_dim: Length of the item embeddings.
+        hidden_dim: Width of the recurrent state.
+        max_len: Items that a history has at most.
+        dropout: Probability that an entry of an embedding is dropped in training.
+
+    Raises:
+        ValueError: If a size is below one or ``dropout`` is not in [0, 1).
+    """
+
+    def __init__(
+        self,
+        num_users: int,
+        num_items: int,
+        embedding_dim: int = 64,
+        hidden_dim: int = 128,
+        max_len: int = 50,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__(num_users, num_items, embedding_dim, max_len)
+        if hidden_dim < 1:
+            raise ValueError(f"hidden_dim is {hidden_dim}, but a state needs at least 1.")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is {dropout}, expected at least 0 and less than 1.")
+        self.dropout = nn.Dropout(dropout)
+        self.start = nn.Parameter(torch.zeros(hidden_dim))
+        self.gru = nn.GRU(embedding_dim, hidden_dim, batch_first=True)
+        self.output = nn.Linear(hidden_dim, embedding_dim)
+        for name, parameter in (*self.gru.named_parameters(), *self.output.named_parameters()):
+            if name.startswith("bias"):
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.xavier_uniform_(parameter)
+
+    def encode(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """Computes the vectors of histories.
+
+        Args:
+            items: ``(n, L)`` items, oldest first; behind the length stands anything.
+            lengths: ``(n,)`` how many there are, from 0 to L.
+
+        Returns:
+            ``(n, d)`` vectors.
+        """
+        start = self.start.expand(len(items), 1, -1)
+        states, _ = self.gru(self.dropout(self.items(items)), start.transpose(0, 1).contiguous())
+        rows = torch.arange(len(items), device=items.device)
+        vectors: Tensor = self.output(torch.cat((start, states), 1)[rows, lengths])
+        return vectors

@@ -1,0 +1,82 @@
+"""LightGCN."""
+
+import torch
+from torch import Tensor
+
+from invlightning.backbones.facts import TrainingFacts
+from invlightning.backbones.pairs import PositivePairs, linear_map
+from invlightning.backbones.parts import check_sizes, embedding_table
+from invlightning.backbones.tables import TableBackbone, Tables
+
+
+class LightGCN(TableBackbone):
+    """LightGCN: embeddings propagated over the graph of positive training pairs.
+
+    He et al., "LightGCN: simplifying and powering graph convolution network for recommendation",
+    SIGIR 2020, equations 3, 4 and 8. A layer is E(k+1) = D^-1/2 A D^-1/2 E(k), with the adjacency
+    A of users and items and their degrees D; the vectors are the mean of E(0) .. E(num_layers),
+    the logit is the inner product of two of them. Embeddings start at N(0, 0.1^2). The weight
+    decay of the paper is left to the optimizer.
+
+    A layer costs as much as there are positive pairs, whatever the batch; the forward passes of a
+    training step share one propagation. Needs the positive training pairs, from a data module.
+
+    Args:
+        num_users: Number of users U.
+        num_items: Number of items I.
+        embedding_dim: Length of the embeddings.
+        num_layers: Number of layers; 0 is plain matrix factorization.
+
+    Raises:
+        ValueError: If a size is below one or ``num_layers`` below zero.
+    """
+
+    shares_graph = True
+
+    def __init__(
+        self, num_users: int, num_items: int, embedding_dim: int = 64, num_layers: int = 3
+    ) -> None:
+        super().__init__(num_users, num_items)
+        check_sizes(num_users, num_items, embedding_dim)
+        if num_layers < 0:
+            raise ValueError(f"num_layers is {num_layers}, expected at least 0.")
+        self.num_layers = num_layers
+        self.users = embedding_table(num_users, embedding_dim, sparse=False, std=0.1)
+        self.items = embedding_table(num_items, embedding_dim, sparse=False, std=0.1)
+        self.pairs = PositivePairs(num_users, num_items)
+
+    def start_fit(self, facts: TrainingFacts) -> None:
+        """Takes the positive training pairs as the graph.
+
+        Args:
+            facts: The labeled training rows.
+        """
+        self.pairs.start(*facts.positives())
+        self._memory.clear()
+
+    def compute_tables(self) -> Tables:
+        """Propagates the embeddings.
+
+        Returns:
+            Vectors of users ``(U, d)`` and of items ``(I, d)``.
+
+        Raises:
+            RuntimeError: If the training pairs are unknown.
+        """
+        self.pairs.check_started(type(self).__name__)
+        embeddings = torch.cat((self.users.weight, self.items.weight))
+        # The propagation is symmetric, so its own adjoint.
+        vectors = linear_map(embeddings, self._propagate, self._propagate)
+        return vectors[: self.num_users], vectors[self.num_users :]
+
+    def _propagate(self, embeddings: Tensor) -> Tensor:
+        users, items = embeddings[: self.num_users], embeddings[self.num_users :]
+        user_scale, item_scale = self.pairs.user_scale(users), self.pairs.item_scale(items)
+        total = embeddings.clone()
+        for _ in range(self.num_layers):
+            users, items = (
+                user_scale * self.pairs.sum_items(item_scale * items),
+                item_scale * self.pairs.sum_users(user_scale * users),
+            )
+            total += torch.cat((users, items))
+        return total / (self.num_layers + 1)

@@ -1,0 +1,57 @@
+"""Whether a table fits into memory, asked before it is allocated."""
+
+from pathlib import Path
+
+import torch
+
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def check_memory(rows: int, dim: int) -> None:
+    """Refuses a table that does not fit into the memory of the device it would be made on.
+
+    Args:
+        rows: Number of users or items.
+        dim: Numbers in a row, of the default precision.
+
+    Raises:
+        MemoryError: With the bytes needed and the bytes available.
+    """
+    device = torch.empty(0).device  # the default one, as a trainer or a context sets it
+    needed = rows * dim * torch.get_default_dtype().itemsize
+    available = available_bytes(device)
+    if available is not None and needed > available:
+        raise MemoryError(
+            f"a table of {rows:,} rows with {dim:,} numbers each needs {needed:,} bytes, but "
+            f"{available:,} bytes are available on {device}: lower embedding_dim, remove rare "
+            "users and items by min_user_count and min_item_count, or use a larger machine."
+        )
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Memory that can still be allocated on a device, in bytes; None where it is not known."""
+    if device.type == "cuda":
+        unused_by_torch = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused_by_torch
+    if device.type != "cpu" or not _MEMINFO.exists():
+        return None
+    memory = _numbers(_MEMINFO)  # in kibibytes
+    available = 1024 * (memory["MemAvailable:"] + memory["SwapFree:"])
+    return min(available, _left_in_container(available))
+
+
+def _left_in_container(otherwise: int) -> int:
+    """What the limit of a container leaves; files it has cached give way to allocations."""
+    limit = _CGROUP / "memory.max"
+    if not limit.exists() or not limit.read_text().strip().isdigit():
+        return otherwise
+    used = int((_CGROUP / "memory.current").read_text())
+    cached = _numbers(_CGROUP / "memory.stat")
+    return int(limit.read_text()) - used + cached["active_file"] + cached["inactive_file"]
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The numbers of a file with a name and a number in each line."""
+    words = (line.split() for line in path.read_text().splitlines())
+    return {name: int(number) for name, number, *_ in words}
