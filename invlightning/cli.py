@@ -5,12 +5,12 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from invlightning.configs_lookup import packaged_configs
-from invlightning.console import console
-from invlightning.loggers import default_loggers
-from invlightning.predictions import PredictionWriter
-from invlightning.reports import print_fit_report, print_metrics
-from invlightning.resuming import check_checkpoint, resume_callbacks, settle_evaluation
+from invlightning.command.configs_lookup import packaged_configs
+from invlightning.command.console import console
+from invlightning.command.loggers import default_loggers
+from invlightning.command.predictions import PredictionWriter
+from invlightning.command.reports import print_fit_report, print_metrics
+from invlightning.command.resuming import check_checkpoint, resume_callbacks, settle_evaluation
 
 # Without it, every error is preceded by a page that lists all options of the Trainer.
 USAGE = "invlightning %s [--config FILE ...] [--model.NAME VALUE ...] [--data.NAME VALUE ...] ..."

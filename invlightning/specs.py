@@ -29,6 +29,11 @@ class Specified:
         given = dict(signature.bind_partial(self, *args, **kwargs).arguments)
         given.pop(next(iter(signature.parameters)), None)
         for parameter in signature.parameters.values():
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL and parameter.name in given:
+                raise TypeError(
+                    f"{cls.__name__} was given *{parameter.name}, whose values have no names to be "
+                    "saved under: name the arguments of its __init__."
+                )
             if parameter.kind is inspect.Parameter.VAR_KEYWORD:
                 given.update(given.pop(parameter.name, {}))
         # object.__setattr__: nn.Module refuses attributes before its own __init__ has run.

@@ -19,11 +19,12 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningCLI
 
 import invlightning as il
-from invlightning import cli, console, loggers
+from invlightning import cli
+from invlightning.command import console, loggers
 from invlightning.cli import run
-from invlightning.predictions import PredictionWriter
-from invlightning.reports import best_checkpoint, print_fit_report, print_metrics
-from invlightning.resuming import differences
+from invlightning.command.predictions import PredictionWriter
+from invlightning.command.reports import best_checkpoint, print_fit_report, print_metrics
+from invlightning.command.resuming import differences
 
 QUIET = [
     "--trainer.accelerator=cpu",
@@ -213,7 +214,7 @@ def test_resuming_unchanged_says_nothing(trained, capsys):
     assert done.trainer.optimizers[0].param_groups[0]["lr"] == 0.1
 
 
-def test_resuming_leaves_the_learning_rate_to_a_schedule(capsys):
+def test_resuming_leaves_the_learning_rate_to_a_schedule(caplog):
     """A schedule goes on from where it was, whatever the optimizer starts with."""
     schedule = ["--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=1"]
     args = ["fit", "--config=bce_ncf.yaml", *SMALL, *schedule]
@@ -224,6 +225,7 @@ def test_resuming_leaves_the_learning_rate_to_a_schedule(capsys):
     group = second.trainer.optimizers[0].param_groups[0]
     assert group["lr"] == pytest.approx(0.002 * 0.1**2)
     assert group["weight_decay"] == 0.1
+    assert "model.optimizer.lr is not used: the schedule" in caplog.text
 
 
 def test_differences_of_hyper_parameters():
@@ -517,14 +519,16 @@ def test_metrics_of_several_loaders_are_one_table(capsys):
 
 
 def test_each_process_writes_its_own_predictions(tmp_path, capsys):
-    trainer = SimpleNamespace(log_dir=str(tmp_path / "new"), world_size=2, global_rank=1)
+    trainer = SimpleNamespace(
+        log_dir=str(tmp_path / "new"), world_size=2, global_rank=1, is_global_zero=False
+    )
     writer = PredictionWriter()
     writer.on_predict_start(trainer, None)
     for number in (1, 2):
         writer.on_predict_batch_end(trainer, None, pd.DataFrame({"user": [number]}), None, 0)
     writer.on_predict_end(trainer, None)
     assert (tmp_path / "new" / "predictions-1.csv").read_text() == "user\n1\n2\n"
-    assert "2 recommendations" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"\n  2 recommendations  {tmp_path}/new/predictions-1.csv\n"
     with pytest.raises(TypeError, match=r"returned int, expected a pandas\.DataFrame"):
         writer.on_predict_batch_end(trainer, il.Recommender(il.backbones.GMF), 3, None, 0)
 

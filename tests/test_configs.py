@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from invlightning.cli import run
-from invlightning.configs_lookup import config_folder, find_config, packaged_configs
+from invlightning.command.configs_lookup import config_folder, find_config, packaged_configs
 from tests.tiny_data import (
     write_coat,
     write_kuairand,

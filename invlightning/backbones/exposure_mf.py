@@ -65,8 +65,8 @@ class ExposureMF(Backbone):
         num_items: Number of items I.
         embedding_dim: Length of the factors.
         num_iterations: Iterations of expectation maximization.
-        regularization: Precision of the factors under their prior. The released code has 1e-5, which
-            fits small data by heart.
+        regularization: Precision of the factors under their prior. The released code has 1e-5,
+            which learns small data by heart.
         precision: Precision of consumption given exposure.
         exposure: Exposure mu of all items at the start.
 

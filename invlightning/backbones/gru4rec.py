@@ -13,8 +13,9 @@ class GRU4Rec(SequenceBackbone):
     section 3. The last state of a gated recurrent unit, through a linear layer, is the vector of
     the user; an empty history has a learned state. Items are scored by the embeddings that are
     read. Departures: the history of a user instead of a session, and the losses of this package.
-    Embeddings start at N(0, 0.01^2), weights are Xavier-uniform, biases and the learned state start at 0. See
-    :class:`SequenceBackbone` for histories in training and evaluation; needs timestamps.
+    Embeddings start at N(0, 0.01^2), weights are Xavier-uniform, biases and the learned state
+    start at 0. See :class:`SequenceBackbone` for histories in training and evaluation; needs
+    timestamps.
 
     Args:
         num_users: Number of users U.

@@ -90,7 +90,8 @@ class AnnotationMonitor(pl.Callback):
     the labeled training rows), ``annotation/bin_0 .. bin_9`` (shares of w+ in tenths of [0, 1]),
     ``annotation/auc`` (of w+ against the truth, if the data set knows it) and
     ``annotation/held_out`` (share of drawn pairs that are held-out positives: the sampler's
-    false-negative rate). It warns once if nearly all rows drift to one class.
+    false-negative rate). It warns if InverseDualLoss annotates nearly all rows alike for two
+    epochs. Under several processes these are the rows of the first one.
 
     Args:
         every_n_steps: Batches between two looks; the first batch of an epoch is always seen.
@@ -109,7 +110,7 @@ class AnnotationMonitor(pl.Callback):
         self._truth: list[Tensor] = []
         self._held_out: list[Tensor] = []
         self._held_out_pairs: KnownPairs | None = None
-        self._warned = False
+        self._epochs_adrift = 0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Indexes the held-out positives on the device."""
@@ -163,12 +164,15 @@ class AnnotationMonitor(pl.Callback):
             values["annotation/prior"] = train_labels(data).mean()
         self._weights, self._truth, self._held_out = [], [], []
         log_values(trainer, values)
-        self._warn(float(values["annotation/share"]))
+        # Other losses do not annotate: for them the weights are what IDL would say.
+        if isinstance(getattr(pl_module, "unlabeled_criterion", None), InverseDualLoss):
+            self._warn(float(values["annotation/share"]))
 
     def _warn(self, share: float) -> None:
-        if self._warned or 1 - DRIFT < share < DRIFT:
+        # Early on the model knows little more than the majority of the labels: wait an epoch.
+        self._epochs_adrift = 0 if 1 - DRIFT < share < DRIFT else self._epochs_adrift + 1
+        if self._epochs_adrift != 2:
             return
-        self._warned = True
         side = "positive" if share >= DRIFT else "negative"
         rank_zero_warn(
             f"{100 * max(share, 1 - share):.1f} % of the unlabeled rows are annotated {side}: "

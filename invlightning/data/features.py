@@ -81,4 +81,5 @@ def _by_id(table: pd.DataFrame, ids: Vocabulary, name: str) -> Any:
             f"{name}_features lacks {len(missing)} of {len(ids)} {name}s, for example "
             f"{missing[0]!r}: give a row for every {name} of the data."
         )
-    return table.loc[wanted].to_numpy()
+    numeric = all(pd.api.types.is_numeric_dtype(kind) for kind in table.dtypes)
+    return table.loc[wanted].to_numpy(np.float64 if numeric else object, na_value=np.nan)

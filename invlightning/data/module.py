@@ -159,7 +159,7 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
         """Reads, labels, splits and indexes the rows, once for all stages."""
         if self._interactions is not None:
             return
-        interactions = self._rows()
+        interactions = self.load_rows()
         self.parts = (self.split or self.default_split())(interactions)
         self._select_training_rows(interactions)
         self.num_users, self.num_items = interactions.num_users, interactions.num_items
@@ -171,9 +171,10 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
     def prepare_data(self) -> None:
         """Fills the cache, where there are several processes to read from it."""
         if self.trainer is not None and self.trainer.world_size > 1 and self.cache:
-            self._rows()
+            self.load_rows()
 
-    def _rows(self) -> Interactions:
+    def load_rows(self) -> Interactions:
+        """The prepared rows, from the cache where there is one."""
         files = [file for file in self.sources() if file.is_file()]
         if not self.cache or sum(file.stat().st_size for file in files) < LEAST_BYTES:
             return self._prepare()
@@ -366,8 +367,8 @@ class ImplicitDataModule(pl.LightningDataModule, ABC):
         return scores
 
     def state_dict(self) -> dict[str, Tensor]:
-        """State of the sampler, for samplers that learn."""
-        return dict(self.active_sampler.state_dict())
+        """State of the sampler, for samplers that learn; empty before ``setup``."""
+        return dict(self.active_sampler.state_dict()) if self._interactions is not None else {}
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
         """Restores what :meth:`state_dict` gave."""

@@ -99,7 +99,7 @@ class Weights(pl.Callback):
                 self.held_out.append((user, item) in pairs)
 
 
-@pytest.mark.filterwarnings("ignore:.* annotated negative")
+@pytest.mark.filterwarnings("ignore:.* annotated")
 def test_annotation_statistics_equal_plain_ones():
     watcher = Weights()
     model = il.Recommender(GMF, unlabeled_loss=il.losses.InverseDualLoss(weight=0.1))
@@ -120,7 +120,7 @@ def test_annotation_statistics_equal_plain_ones():
     assert sum(float(found[f"annotation/bin_{i}"]) for i in range(10)) == pytest.approx(1.0)
 
 
-@pytest.mark.filterwarnings("ignore:.* annotated negative")
+@pytest.mark.filterwarnings("ignore:.* annotated")
 def test_monitors_change_nothing():
     weights = []
     for callbacks in ([], [AnnotationMonitor(every_n_steps=1), DirectionMonitor(1)]):

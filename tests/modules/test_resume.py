@@ -18,6 +18,8 @@ pytestmark = [
     pytest.mark.resume,
     pytest.mark.filterwarnings("ignore:Be aware that when using `ckpt_path`:UserWarning"),
     pytest.mark.filterwarnings("ignore:The dirpath has changed:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`.fit.ckpt_path=None.` was called without a model"),
+    pytest.mark.filterwarnings("ignore:.*there is no last checkpoint available"),
 ]
 
 EPOCHS, BATCHES = 3, 8  # 512 rows in batches of 64, six supervised and two of the meta part
@@ -174,8 +176,8 @@ def test_an_exception_before_a_step(form, place, tmp_path):
 def test_an_exception_while_candidates_are_judged(form, tmp_path):
     """Seen to fail (weights of a candidate are saved) if the engine does not step back."""
     whole, _ = run(form)
-    # Six supervised batches call the loss once each, those of the meta part four times.
-    broken = {"labeled_loss": BrokenLoss(6 + 4 + 3)}
+    # Six supervised batches call the loss once each, the two of the meta part four times.
+    broken = {"labeled_loss": BrokenLoss((6 + 4 + 4) + (6 + 4 + 3))}
     with pytest.raises(ConnectionError):
         run(form, [OnExceptionCheckpoint(tmp_path)], arguments=broken, limit_val_batches=0)
     assert_equal(resumed(form, tmp_path / "on_exception.ckpt"), whole)
@@ -205,7 +207,7 @@ def test_signals(form, number, tmp_path):
     process = multiprocessing.get_context("fork").Process(target=work)
     process.start()
     process.join(60)
-    assert process.exitcode == (1 if number == signal.SIGTERM else -number)
+    assert process.exitcode == (0 if number == signal.SIGTERM else -number)
     name = "on_exception" if number == signal.SIGTERM else f"step={step}"
     whole, _ = run(form)
     assert_equal(resumed(form, tmp_path / f"{name}.ckpt"), whole)
@@ -214,7 +216,7 @@ def test_signals(form, number, tmp_path):
 @pytest.mark.ddp
 @pytest.mark.parametrize("form", ["idl", "mixin", "callback"])
 def test_stop_and_go_on_with_two_processes(form, tmp_path):
-    """Seen to fail when dropout is restored from the generator of the first process."""
+    """Seen to fail with unseeded dropout."""
     two = {"devices": 2}
     whole, _ = run(form, [every_step(tmp_path)], strategy=DDPStrategy(start_method="fork"), **two)
     for step in (7, 16):

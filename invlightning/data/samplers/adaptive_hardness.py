@@ -11,7 +11,7 @@ class AdaptiveHardnessSampler(CandidateSampler):
     """Chooses the candidates whose score is nearest to b (s + a) ** (p + 1), s the positive's.
 
     Lai et al., "Adaptive Hardness Negative Sampling for Collaborative Filtering" (AHNS), AAAI
-    2024, equation 8, with exponent p below -1. Where s + a is not positive, which the paper
+    2024, with exponent p below -1. Where s + a is not positive, which the paper
     leaves open, the target is its limit, plus infinity: the highest scored candidate. A row whose
     label is a true negative has no positive to adapt to and draws uniformly.
 

@@ -13,7 +13,7 @@ class AdaptiveOversampler(CandidateSampler):
     """Draws the item at rank r of the user's scores with probability proportional to exp(-r/l).
 
     The adaptive, context-dependent distribution of Rendle and Freudenthaler, "Improving Pairwise
-    Learning for Item Recommendation from Implicit Feedback", WSDM 2014, section 4. They rank the
+    Learning for Item Recommendation from Implicit Feedback", WSDM 2014. They rank the
     whole catalogue and make that affordable by a mixture over the factors of a dot product, which
     depends on the basis of the factors and fits no other network. Here the ranks are those among
     N uniform candidates, by the scores themselves, for any backbone. One rank among N stands for

@@ -10,7 +10,7 @@ from invlightning.data.samplers.hard import check_choice
 class DynamicSampler(CandidateSampler):
     """Chooses the K highest scored of N uniform candidates (DNS), or K of the M highest.
 
-    DNS is algorithm 2 of Zhang et al., "Optimizing Top-N Collaborative Filtering via Dynamic
+    DNS is that of Zhang et al., "Optimizing Top-N Collaborative Filtering via Dynamic
     Negative Item Sampling", SIGIR 2013. With ``top`` it is DNS(M, N) of Shi et al., "On the
     Theories Behind Hard Negative Sampling for Recommendation", WWW 2023: a larger M softens the
     choice. They sum the loss over all M; ``num_unlabeled`` equal to ``top`` does the same, fewer

@@ -10,7 +10,7 @@ FLAGS = ("-c", "--config")
 
 def config_folder() -> Path:
     """The folder of the packaged configs; in a source checkout, the one beside the package."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from jsonargparse import Namespace
-from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from invlightning.loading import read_checkpoint
 
@@ -95,7 +95,10 @@ class OptimizerArguments(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Sets the arguments; the state has been restored by now."""
-        names = [name for name in self.names if name != "lr" or not trainer.lr_scheduler_configs]
+        scheduled = "lr" in self.names and bool(trainer.lr_scheduler_configs)
+        names = [name for name in self.names if name != "lr" or not scheduled]
+        if scheduled:
+            rank_zero_info("model.optimizer.lr is not used: the schedule goes on as it was.")
         for optimizer in trainer.optimizers:
             given = {name: optimizer.defaults[name] for name in names if name in optimizer.defaults}
             for group in optimizer.param_groups:

@@ -24,7 +24,8 @@ def print_fit_report(
         results = trainer.test(model, datamodule, ckpt_path=best or None, verbose=False)
         print_metrics(results, f"of {'the best checkpoint' if best else 'the final weights'}")
     if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-        _print_paths(trainer, best)
+        # Asked for by every process: the answer comes from the first.
+        _print_paths(Path(trainer.log_dir or trainer.default_root_dir), best)
 
 
 def best_checkpoint(trainer: pl.Trainer) -> str:
@@ -61,8 +62,7 @@ def print_metrics(results: Sequence[Mapping[str, float]], whose: str = "") -> No
 
 
 @rank_zero_only
-def _print_paths(trainer: pl.Trainer, best: str) -> None:
-    folder = Path(trainer.log_dir or trainer.default_root_dir)
+def _print_paths(folder: Path, best: str) -> None:
     paths = {
         "checkpoint": Path(best),
         "config": folder / "config.yaml",

@@ -47,7 +47,7 @@ class PredictionWriter(pl.Callback):
         first = self._rows == 0
         outputs.to_csv(self._path, mode="w" if first else "a", header=first, index=False)
         self._rows += len(outputs)
-        if first:
+        if batch_idx == 0 and trainer.is_global_zero:
             print(f"\n{outputs.head(10).to_string(index=False)}")
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,0 +1,53 @@
+"""Measures every published figure: ``python -m benchmarks [--only NAME ...] [--quick]``."""
+
+import argparse
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import accelerator, epoch, metrics, reading, sampling, scale, scoring, steps
+from benchmarks.figures import Figure, as_data, machine, table
+from benchmarks.plot import plot
+
+RESULTS = Path(__file__).parent / "results"
+BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
+    "steps": steps.run,
+    "scale": scale.run,
+    "sampling": sampling.run,
+    "epoch": epoch.run,
+    "metrics": metrics.run,
+    "scoring": scoring.run,
+    "reading": reading.run,
+    "accelerator": accelerator.run,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs, prints and saves."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, help="run these, save nothing")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that it runs")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
+    options = parser.parse_args(arguments)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    host = machine()
+    print("\n".join(f"{name}: {value}" for name, value in host.items()), flush=True)
+    figures: list[Figure] = []
+    for name in options.only or BENCHMARKS:
+        start = time.perf_counter()
+        figures += BENCHMARKS[name](options.quick)
+        print(f"{name} took {time.perf_counter() - start:.0f} s", flush=True)
+    print(f"\n{table(figures)}")
+    if options.only:
+        return
+    curve = scale.curve(options.quick)
+    options.output.mkdir(parents=True, exist_ok=True)
+    content = {"machine": host, "figures": as_data(figures), "step_time": curve}
+    (options.output / "speed.json").write_text(json.dumps(content, indent=2) + "\n")
+    plot(curve, options.output / "speed.png")
+
+
+if __name__ == "__main__":
+    main()

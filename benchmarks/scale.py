@@ -1,0 +1,94 @@
+"""The cost of a row-sparse step against the size of the catalogue, and its memory."""
+
+from functools import partial
+from typing import Any
+
+import torch
+
+import invlightning as il
+from benchmarks.figures import Figure
+from benchmarks.steps import Training, draw_rows
+from benchmarks.timing import interleave, memory, reset_peak_memory, threads
+from invlightning.optim import RowSparseAdam
+
+SMALL = (10_000, 10_000)
+LARGE = (10_000_000, 1_000_000)
+SIZES = [SMALL, (100_000, 30_000), (1_000_000, 100_000), LARGE]
+# Dense tables stop here: a step at the next size would take seconds.
+DENSE_SIZES = SIZES[:3]
+BATCHES = 64
+
+
+def make_training(num_users: int, num_items: int, size: int, sparse: bool) -> Training:
+    """GMF d=16 with row-sparse tables, or with dense ones and the Adam of torch."""
+    torch.manual_seed(0)
+    backbone = il.backbones.GMF(num_users, num_items, 16, sparse=sparse)
+    optimizer: Any = RowSparseAdam if sparse else torch.optim.Adam
+    rows = draw_rows(num_users, num_items, size, "cpu", BATCHES)
+    return Training(backbone, partial(optimizer, lr=1e-3), rows)
+
+
+def peak_over_need(num_users: int, num_items: int, size: int) -> tuple[float, int]:
+    """Peak memory of some steps over parameters and optimizer state, and these bytes."""
+    before = memory("VmRSS")
+    reset_peak_memory()
+    training = make_training(num_users, num_items, size, sparse=True)
+    for _ in range(5):
+        training.inverse_gradient()
+    need = 3 * sum(p.numel() * p.element_size() for p in training.parameters)
+    return (memory("VmHWM") - before) / need, need
+
+
+def step_times(
+    sizes: list[tuple[int, int]], size: int, rounds: int, sparse: bool
+) -> dict[tuple[int, int], float]:
+    """Seconds of an inverse gradient step by size of the catalogue, all side by side."""
+    steps = {
+        f"{u} {i}": make_training(u, i, size, sparse).inverse_gradient for u, i in sizes
+    }
+    seconds = interleave(steps, rounds, warm_up=5)
+    return dict(zip(sizes, seconds.values(), strict=True))
+
+
+def run(quick: bool = False) -> list[Figure]:
+    """The figures."""
+    size, rounds = (256, 2) if quick else (4096, 60)
+    large = (100_000, 10_000) if quick else LARGE
+    how = f"GMF d=16, batch {size:,}, RowSparseAdam, one thread"
+    with threads(1):
+        peak, need = peak_over_need(*large, size)
+        seconds = step_times([SMALL, large], size, rounds, sparse=True)
+    small_step, large_step = seconds[SMALL], seconds[large]
+    shown = f"{1000 * large_step:.2f} ms against {1000 * small_step:.2f} ms"
+    users, items = large
+    return [
+        Figure(
+            f"IG step at {users:,} x {items:,} / at 10,000 x 10,000",
+            large_step / small_step,
+            1.4,
+            detail=f"{how}: {shown}",
+        ),
+        Figure(
+            "peak memory / (parameters + optimizer state)",
+            peak,
+            1.1,
+            detail=f"{how}, {users:,} x {items:,}: {need / 1e9:.2f} GB",
+        ),
+    ]
+
+
+def curve(quick: bool = False) -> dict[str, list[dict[str, float]]]:
+    """Step time against catalogue size, for the plot."""
+    size, rounds = (256, 2) if quick else (4096, 20)
+    found = {}
+    with threads(1):
+        for name, sizes, sparse in (
+            ("row-sparse (RowSparseAdam)", SIZES[:2] if quick else SIZES, True),
+            ("dense (torch.optim.Adam)", SIZES[:1] if quick else DENSE_SIZES, False),
+        ):
+            seconds = step_times(sizes, size, rounds if sparse else max(2, rounds // 4), sparse)
+            found[name] = [
+                {"rows": users + items, "milliseconds": 1000 * value}
+                for (users, items), value in seconds.items()
+            ]
+    return found

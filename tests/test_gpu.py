@@ -1,0 +1,115 @@
+"""On a CUDA device: no step waits for it, and the weights are those of the processor.
+
+Skipped where there is no device; tests/modules/test_no_waiting.py looks for the same waits without
+one.
+"""
+
+from functools import partial
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+import invlightning as il
+from invlightning.backbones import GMF, NeuMF
+from invlightning.inverse.row_sparse import row_totals
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+WARM_UP = 2  # steps in which libraries set themselves up, which waits
+
+BACKBONES = {
+    "gmf": partial(GMF, embedding_dim=8),
+    "neumf": partial(NeuMF, embedding_dim=8),
+    "sparse": partial(NeuMF, embedding_dim=8, sparse=True),
+}
+MODULES = {
+    "idl": partial(il.Recommender, unlabeled_loss=il.losses.InverseDualLoss(prior=0.3)),
+    "ig": partial(il.InverseGradientRecommender, schedule="joint", direction="sgd"),
+    "ig phased": partial(il.InverseGradientRecommender, direction="sgd"),
+}
+
+
+class Watch(pl.Callback):
+    """Makes every wait for the device an error, from the transfer of a batch to its last hook."""
+
+    def __init__(self):
+        self.steps = 0
+
+    def on_train_batch_start(self, *args):
+        if self.steps >= WARM_UP:
+            torch.cuda.set_sync_debug_mode("error")
+
+    def on_train_batch_end(self, *args):
+        torch.cuda.set_sync_debug_mode("default")
+        self.steps += 1
+
+    def on_exception(self, *args):
+        torch.cuda.set_sync_debug_mode("default")
+
+
+class Data(il.SyntheticDataModule):
+    """Draws unlabeled items under watch, or on the processor for the same items everywhere."""
+
+    watch = None
+
+    def draw_unlabeled(self, batch):
+        if self.watch is None:
+            device = batch.users.device
+            columns = {name: getattr(batch, name).cpu() for name in ("users", "items", "labels")}
+            return super().draw_unlabeled(batch._replace(**columns)).to(device)
+        if self.watch.steps >= WARM_UP:
+            torch.cuda.set_sync_debug_mode("error")
+        items = super().draw_unlabeled(batch)
+        torch.cuda.set_sync_debug_mode("default")
+        return items
+
+
+def fit(tmp_path, accelerator, module, backbone, watch=None, max_epochs=2):
+    pl.seed_everything(3, verbose=False)
+    data = Data(interactions_per_user=20, batch_size=1024)
+    data.watch = watch
+    model = MODULES[module](BACKBONES[backbone], optimizer=il.optim.RowSparseAdam)
+    trainer = pl.Trainer(
+        default_root_dir=tmp_path,
+        accelerator=accelerator,
+        devices=1,
+        max_epochs=max_epochs,
+        limit_val_batches=0,
+        callbacks=[watch] if watch else None,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model, data)
+    return model
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_no_step_waits(module, backbone, tmp_path):
+    watch = Watch()
+    fit(tmp_path, "cuda", module, backbone, watch)
+    assert watch.steps > WARM_UP
+
+
+@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_weights_are_those_of_the_processor(module, backbone, tmp_path):
+    expected, found = (fit(tmp_path, device, module, backbone) for device in ("cpu", "cuda"))
+    for name, value in expected.backbone.state_dict().items():
+        torch.testing.assert_close(
+            found.backbone.state_dict()[name].cpu(), value, rtol=1e-3, atol=1e-4
+        )
+
+
+def test_row_totals_equal_coalescing_without_waiting():
+    rows = torch.randint(50, (1, 400), device="cuda")
+    gradient = torch.sparse_coo_tensor(rows, torch.randn(400, 8, device="cuda"), (50, 8))
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found, totals = row_totals(gradient)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    torch.testing.assert_close(totals, gradient.to_dense()[found], rtol=0, atol=1e-5)
