@@ -120,7 +120,7 @@ class SASRec(SequenceBackbone):
         embeddings = self.items(items) * math.sqrt(self.items.embedding_dim)
         states = torch.cat((self.start.expand(n, 1, -1), embeddings), 1)
         steps = torch.arange(length + 1, device=items.device)
-        age = steps.expand(n, -1)
+        age = (lengths.unsqueeze(1) - steps).clamp(min=0)
         states = self.blocks(self.dropout(states + self.positions[age]))
         # What stands behind the latest item is later, so no state before has seen it.
         latest = states[torch.arange(n, device=items.device), lengths]

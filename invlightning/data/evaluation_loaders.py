@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invlightning.data.loader import check_columns, check_sharding
 from invlightning.data.samplers.known_pairs import KnownPairs
-from invlightning.types import RankingBatch, LabeledBatch
+from invlightning.types import LabeledBatch, RankingBatch
 
 
 def _shard(users: Tensor, batch_size: int, rank: int, world_size: int) -> tuple[Tensor, int]:

@@ -8,7 +8,12 @@ from functools import partial
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint, OnExceptionCheckpoint
+from pytorch_lightning.callbacks import (
+    Checkpoint,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    OnExceptionCheckpoint,
+)
 from pytorch_lightning.strategies import DDPStrategy
 
 import invlightning as il
@@ -57,6 +62,15 @@ def test_stop_after_any_step(form, tmp_path):
     whole, _ = run(form, [every_step(tmp_path)])
     for step in (1, 5, 7, 8, 10, 16, 22):
         assert_equal(resumed(form, tmp_path / f"step={step}.ckpt"), whole)
+
+
+@pytest.mark.filterwarnings("ignore:You're using the WeightAveraging callback with a model")
+def test_averages_go_on(tmp_path):
+    whole, _ = run("mixin", [EMAWeightAveraging(decay=0.9), every_step(tmp_path)])
+    for step in (5, 8, 10):
+        path = tmp_path / f"step={step}.ckpt"
+        again, _ = run("mixin", [EMAWeightAveraging(decay=0.9)], path)
+        assert_equal(again, whole)
 
 
 class Save(pl.Callback):
