@@ -216,6 +216,7 @@ def test_resuming_unchanged_says_nothing(trained, capsys):
 
 def test_resuming_leaves_the_learning_rate_to_a_schedule(caplog):
     """A schedule goes on from where it was, whatever the optimizer starts with."""
+    caplog.set_level("INFO", logger="pytorch_lightning.utilities.rank_zero")
     schedule = ["--model.lr_scheduler=StepLR", "--model.lr_scheduler.step_size=1"]
     args = ["fit", "--config=bce_ncf.yaml", *SMALL, *schedule]
     first = run([*args, "--trainer.max_epochs=1"])
