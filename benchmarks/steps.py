@@ -13,6 +13,7 @@ from benchmarks.figures import Figure
 from benchmarks.timing import device_clock, interleave, threads
 from invlightning.inverse import BatchSign, InverseGradient
 from invlightning.losses import BinaryCrossEntropy, InverseDualLoss, SampledNegativeLoss
+from invlightning.modes import row_sparse_gradients
 
 Step = Callable[[], object]
 
@@ -85,11 +86,12 @@ class Training:
         """An inverse gradient step and the outer step."""
         rows = next(self.rows)
         self.optimizer.zero_grad()
-        self.engine.step(
-            self.parameters,
-            lambda: self.unlabeled(rows, self.inverse_dual),
-            lambda: self.labeled(rows),
-        )
+
+        def proposal() -> Tensor:
+            with row_sparse_gradients(self.backbone):
+                return self.unlabeled(rows, self.inverse_dual)
+
+        self.engine.step(self.parameters, proposal, lambda: self.labeled(rows))
         self.labeled(rows).backward()
         self.optimizer.step()
 

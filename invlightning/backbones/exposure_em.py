@@ -58,18 +58,11 @@ def fit_exposure_mf(
     Returns:
         Factors of users ``(U, d)`` and items ``(I, d)``, and exposure of items ``(I,)``.
     """
-    alpha, beta = prior
     mu = torch.full((1, len(items)), exposure, dtype=items.dtype, device=items.device)
     for _ in range(num_iterations):
         users = _least_squares(labels, users, items, mu, regularization, precision)
         items = _least_squares(labels.T, items, users, mu.T, regularization, precision)
-        total = torch.zeros_like(mu)
-        for rows in _blocks(labels):
-            exposed = _exposed(labels[rows], users[rows] @ items.T, mu, precision)
-            total += exposed.sum(0)
-        mu = (alpha + total - 1) / (alpha + beta + len(users) - 2)
-        # Beyond these a logit would be infinite; an item that nobody has labeled comes close.
-        mu = mu.clamp(1e-12, 1 - 1e-12)
+        mu = _exposures(labels, users, items, mu, precision, prior)
     return users, items, mu[0]
 
 
@@ -82,6 +75,23 @@ def _blocks(labels: Tensor) -> list[slice]:
 def _exposed(labels: Tensor, predictions: Tensor, mu: Tensor, precision: float) -> Tensor:
     posterior = exposure_posterior(predictions, mu, precision)
     return torch.where(labels == UNLABELED, posterior, 1.0)
+
+
+def _exposures(
+    labels: Tensor,
+    users: Tensor,
+    items: Tensor,
+    mu: Tensor,
+    precision: float,
+    prior: tuple[float, float],
+) -> Tensor:
+    """The most probable exposure ``(1, I)`` of the items, given the posterior of each pair."""
+    total = torch.zeros_like(mu)
+    for rows in _blocks(labels):
+        total += _exposed(labels[rows], users[rows] @ items.T, mu, precision).sum(0)
+    mean = (prior[0] + total - 1) / (sum(prior) + len(users) - 2)
+    # Beyond these a logit would be infinite; an item that nobody has labeled comes close.
+    return mean.clamp(1e-12, 1 - 1e-12)
 
 
 def _least_squares(

@@ -1,9 +1,10 @@
 """Parts that the matrix factorizations and the neural networks share."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from invlightning.backbones.memory import check_memory
+from invlightning.memory import check_memory, empty_table
 
 # Floats of the widest hidden activation while a catalogue is scored: a processor is fastest when
 # the block stays in its cache, an accelerator when the block is large.
@@ -39,7 +40,8 @@ def embedding_table(rows: int, dim: int, sparse: bool, std: float = 0.01) -> nn.
     """
     check_memory(rows, dim)
     # from_pretrained fills the table once; nn.Embedding would draw N(0, 1) for all of it before.
-    values = torch.zeros(rows, dim) if std == 0 else torch.empty(rows, dim).normal_(0, std)
+    values = empty_table(rows, dim)
+    values = values.zero_() if std == 0 else values.normal_(0, std)
     table: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
         values, freeze=False, sparse=sparse
     )
@@ -190,8 +192,9 @@ class Tower(nn.Module):
         # it, and a compiled graph would break at it.
         if drops or indices.device.type != "cpu" or torch.compiler.is_compiling():
             return self._half(table, indices, side)
-        distinct, places = torch.unique(indices, return_inverse=True)
-        return nn.functional.embedding(places, self._half(table, distinct, side))
+        distinct, places = np.unique(indices.flatten().numpy(), return_inverse=True)
+        half = self._half(table, torch.from_numpy(distinct), side)
+        return nn.functional.embedding(torch.from_numpy(places).view(indices.shape), half)
 
 
 def _hidden_layer(width_in: int, width_out: int) -> nn.Linear:

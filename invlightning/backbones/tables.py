@@ -15,30 +15,29 @@ Tables = tuple[Tensor, Tensor]
 class TableMemory:
     """Remembers tables until one of the parameters they were computed from changes.
 
-    A parameter has changed if another tensor, another storage or another version is found in its
-    place. The version counts in-place edits, but misses those through ``.data`` and those of fused
-    optimizers; so :class:`TableBackbone` forgets on all other occasions as well. Copies and
-    pickles start empty.
+    A parameter has changed if another storage or another version is found. The version counts
+    in-place edits, but misses those through ``.data`` and those of fused optimizers; so
+    :class:`TableBackbone` forgets on all other occasions as well. Copies and pickles start empty.
     """
 
     def __init__(self) -> None:
-        self._origin: list[tuple[Tensor, Tensor, int]] = []
+        self._origin: list[tuple[Tensor, int]] = []
         self._tables: Tables | None = None
 
     def recall(self, parameters: Sequence[Tensor]) -> Tables | None:
         """The tables, or None if they are unknown or out of date."""
         if len(parameters) != len(self._origin):
             return None
-        for p, (known, alias, version) in zip(parameters, self._origin, strict=True):
+        for p, (alias, version) in zip(parameters, self._origin, strict=True):
             same_storage = p.data_ptr() == alias.data_ptr() and p.dtype == alias.dtype
-            if p is not known or p._version != version or not same_storage:
+            if p._version != version or not same_storage:
                 return None
         return self._tables
 
     def keep(self, parameters: Sequence[Tensor], tables: Tables) -> None:
         """Remembers tables."""
         # The alias keeps the storage alive, so that no other can take its address.
-        self._origin = [(p, p.detach(), p._version) for p in parameters]
+        self._origin = [(p.detach(), p._version) for p in parameters]
         self._tables = tables
 
     def clear(self) -> None:

@@ -104,10 +104,13 @@ class InverseGradientCallback(pl.Callback):
 
         def criterion_loss(batch: Any) -> Tensor:
             logits = pl_module.unlabeled_logits(batch)
-            loss: Tensor = self.unlabeled_criterion(logits) if logits.numel() else logits.sum()  # type: ignore[misc]
+            loss: Tensor = criterion(logits) if logits.numel() else logits.sum()
             return loss
 
         own = self.unlabeled_criterion is None
+        criterion: Any = self.unlabeled_criterion
+        if own:
+            criterion = getattr(pl_module, "unlabeled_criterion", None)
         with trainer.precision_plugin.train_step_context():
             pl_module.last_step = inverse_step(
                 self.engine,
@@ -115,6 +118,7 @@ class InverseGradientCallback(pl.Callback):
                 batch,
                 pl_module.unlabeled_loss if own else criterion_loss,
                 pl_module.labeled_loss,
+                criterion,
             )
 
     def on_train_batch_end(

@@ -48,7 +48,7 @@ class DirectionMonitor(pl.Callback):
             raise ValueError(f"every_n_steps must be at least 1, got {every_n_steps}.")
         self.every_n_steps = every_n_steps
         self._steps = 0
-        self._counts: Tensor | None = None
+        self._shares: Tensor | None = None
         self._risks: Tensor | None = None
 
     def on_train_batch_end(
@@ -58,11 +58,10 @@ class DirectionMonitor(pl.Callback):
         record = getattr(pl_module, "last_step", None)
         if record is None:
             return
-        chosen = torch.arange(len(CHOICES), device=record.choice.device) == record.choice
-        if self._counts is None or self._risks is None:
-            self._counts, self._risks = chosen.float(), record.risks.clone()
+        if self._shares is None or self._risks is None:
+            self._shares, self._risks = record.shares, record.risks
         else:
-            self._counts, self._risks = self._counts + chosen, self._risks + record.risks
+            self._shares, self._risks = self._shares + record.shares, self._risks + record.risks
         self._steps += 1
         if self._steps == self.every_n_steps:
             self._flush(trainer)
@@ -72,13 +71,14 @@ class DirectionMonitor(pl.Callback):
         self._flush(trainer)
 
     def _flush(self, trainer: pl.Trainer) -> None:
-        if self._counts is None or self._risks is None:
+        if self._shares is None or self._risks is None:
             return
         values = {}
         for index, name in CHOICES.items():
-            values[f"direction/{name}"] = self._counts[index] / self._steps
-            values[f"risk/{name}"] = self._risks[index] / self._steps
-        self._steps, self._counts, self._risks = 0, None, None
+            values[f"direction/{name}"] = self._shares[index] / self._steps
+            if not self._risks[index].isnan():  # not every decision measures all three
+                values[f"risk/{name}"] = self._risks[index] / self._steps
+        self._steps, self._shares, self._risks = 0, None, None
         log_values(trainer, values)
 
 

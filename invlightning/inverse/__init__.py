@@ -3,6 +3,12 @@
 from invlightning.inverse.decisions import BatchSign, Decision, StepRecord
 from invlightning.inverse.directions import DirectionName
 from invlightning.inverse.engine import InnerStep, InverseGradient
+from invlightning.inverse.per_example import (
+    PerExampleDecision,
+    PerExampleReweight,
+    PerExampleSign,
+)
+from invlightning.inverse.rows import UnlabeledRows
 from invlightning.inverse.surroundings import Surroundings
 
 __all__ = [
@@ -11,6 +17,10 @@ __all__ = [
     "DirectionName",
     "InnerStep",
     "InverseGradient",
+    "PerExampleDecision",
+    "PerExampleReweight",
+    "PerExampleSign",
     "StepRecord",
     "Surroundings",
+    "UnlabeledRows",
 ]

@@ -18,12 +18,19 @@ class StepRecord(NamedTuple):
     """What one inverse gradient step did; tensors stay on the device.
 
     Attributes:
-        choice: ``()`` int64: 0 no step, 1 the inverse step, 2 the direct step.
-        risks: ``(3,)`` labeled risk without a step, after the inverse and after the direct step.
+        shares: ``(3,)`` shares of rows that took no step, the inverse and the direct step. One
+            choice for the whole batch is a 1 and two zeros.
+        risks: ``(3,)`` labeled risk without a step, after the inverse and after the direct step;
+            nan where it was not measured.
     """
 
-    choice: Tensor
+    shares: Tensor
     risks: Tensor
+
+    @property
+    def choice(self) -> Tensor:
+        """``()`` int64: 0 if most rows took no step, 1 the inverse step, 2 the direct step."""
+        return self.shares.argmax()
 
 
 class Decision(Specified, ABC):
@@ -60,4 +67,4 @@ class BatchSign(Decision):
         risks = step.agree(torch.stack([step.risk(c) for c in coefficients]))
         choice = risks.argmin()  # the first minimum wins
         step.settle(coefficients.take(choice))  # an index that is a tensor would be waited for
-        return StepRecord(choice, risks)
+        return StepRecord((candidates == choice).to(step.dtype), risks)

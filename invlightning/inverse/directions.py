@@ -7,6 +7,7 @@ inverse step, and maps zero to zero, so that rows without gradient stay where th
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 DirectionName = Literal["adam", "sgd", "sign"]
@@ -27,7 +28,8 @@ def adam(gradient: Tensor) -> Tensor:
 
     With bias correction both moments of a fresh Adam reduce to ``g`` and ``g ** 2``.
     """
-    return gradient / (gradient.abs() + 1e-8)
+    denominator = gradient.abs().add_(1e-8)
+    return torch.div(gradient, denominator, out=denominator)
 
 
 DIRECTIONS: dict[str, Callable[[Tensor], Tensor]] = {"adam": adam, "sgd": sgd, "sign": sign}

@@ -25,6 +25,7 @@ from invlightning.inverse.decisions import Decision, StepRecord
 from invlightning.inverse.directions import DIRECTIONS, DirectionName
 from invlightning.inverse.gradients import averaged, gradients_of
 from invlightning.inverse.moves import Move
+from invlightning.inverse.rows import UnlabeledRows
 from invlightning.inverse.surroundings import Surroundings
 
 
@@ -38,6 +39,7 @@ class InnerStep:
         rule: Maps a gradient to a direction, elementwise.
         inner_lr: Length a of the inner step.
         around: Other processes, gradient scaling and sharding, where there are any.
+        rows: The unlabeled rows one by one, for decisions about each of them.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class InnerStep:
         rule: Callable[[Tensor], Tensor],
         inner_lr: float,
         around: Surroundings | None = None,
+        rows: UnlabeledRows | None = None,
     ) -> None:
         self.parameters = list(parameters)
         self.unlabeled_loss = unlabeled_loss
@@ -55,6 +58,7 @@ class InnerStep:
         self.rule = rule
         self.inner_lr = inner_lr
         self.around = around if around is not None else Surroundings()
+        self.rows = rows
         self.moves: list[Move] = []
         self.is_finite = torch.ones((), dtype=torch.bool, device=self.device)
 
@@ -68,10 +72,15 @@ class InnerStep:
         """Precision of coefficients: that of the parameters, at least float32."""
         return torch.promote_types(self.parameters[0].dtype, torch.float32)
 
-    def propose(self) -> None:
-        """Computes the direction from the gradient of the unlabeled loss."""
+    def propose(self, loss: Tensor | None = None) -> None:
+        """Computes the direction from the gradient of the unlabeled loss.
+
+        Args:
+            loss: Another loss to take the gradient of, for decisions that weight rows.
+        """
         scale = self.around.scale(self.device)
-        scaled = gradients_of(self.unlabeled_loss() * scale, self.parameters)
+        loss = self.unlabeled_loss() if loss is None else loss
+        scaled = gradients_of(loss * scale, self.parameters)
         gradients = averaged(scaled, self.parameters, self.around)
         if self.around.scaler is not None:
             gradients = [None if g is None else g / scale for g in gradients]
@@ -105,6 +114,20 @@ class InnerStep:
         torch.clear_autocast_cache()
         if self.around.moved is not None:
             self.around.moved()
+
+    def risk_gradients(self) -> tuple[Tensor, list[Tensor]]:
+        """The labeled risk and its gradients where the parameters are, averaged over processes.
+
+        Returns:
+            The risk, a scalar, and a dense gradient for each parameter; zero where there is none.
+        """
+        risk = self.labeled_risk()
+        gradients = averaged(gradients_of(risk, self.parameters), self.parameters, self.around)
+        dense = [
+            torch.zeros_like(p) if g is None else g.to_dense() if g.is_sparse else g
+            for p, g in zip(self.parameters, gradients, strict=True)
+        ]
+        return self.agree(risk.detach().reshape(1))[0], dense
 
     def agree(self, values: Tensor) -> Tensor:
         """Averages ``values`` over all processes, so that all of them decide alike."""
@@ -145,6 +168,7 @@ class InverseGradient:
         unlabeled_loss: Callable[[], Tensor],
         labeled_risk: Callable[[], Tensor],
         around: Surroundings | None = None,
+        rows: UnlabeledRows | None = None,
     ) -> StepRecord:
         """Moves the parameters to the chosen candidate; see :class:`InnerStep` for arguments.
 
@@ -153,7 +177,9 @@ class InverseGradient:
         Returns:
             What was chosen and the risks, on the device.
         """
-        step = InnerStep(parameters, unlabeled_loss, labeled_risk, self.rule, self.inner_lr, around)
+        step = InnerStep(
+            parameters, unlabeled_loss, labeled_risk, self.rule, self.inner_lr, around, rows
+        )
         try:
             return self.decision.decide(step)
         except BaseException:

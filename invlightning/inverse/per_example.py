@@ -40,7 +40,12 @@ class PerExampleDecision(Decision):
 
     def decide(self, step: "InnerStep") -> StepRecord:
         """See :meth:`Decision.decide`."""
-        rows = step.rows_one_by_one()
+        rows = step.rows
+        if rows is None:
+            raise ValueError(
+                f"{type(self).__name__} looks at every unlabeled row: the module must define "
+                "unlabeled_logits(batch) and unlabeled_criterion, a loss of logits."
+            )
         risk, gradients = step.risk_gradients()
         logits = rows.logits()
         number = max(logits.numel(), 1)
@@ -52,11 +57,10 @@ class PerExampleDecision(Decision):
         weights = self.weights(alignments.flatten(), step).view_as(logits)
         step.propose((weights * slopes * logits).sum() / number)
         step.settle(torch.full_like(risk, -step.inner_lr))
-        signs = weights.sign()
-        shares = torch.stack([(signs == sign).float().mean() for sign in (0, -1, 1)])
-        shares = shares[torch.tensor([NONE, INVERSE, DIRECT]).argsort().to(shares.device)]
+        signs = dict(sorted({NONE: 0, INVERSE: -1, DIRECT: 1}.items()))
+        shares = [(weights.sign() == sign).to(step.dtype).mean() for sign in signs.values()]
         unknown = torch.full_like(risk, torch.nan)
-        return StepRecord(shares, torch.stack([risk, unknown, unknown]))
+        return StepRecord(torch.stack(shares), torch.stack([risk, unknown, unknown]))
 
 
 class PerExampleSign(PerExampleDecision):

@@ -46,12 +46,12 @@ class UnlabeledRows:
         names = {id(p): name for name, p in self.module.named_parameters()}
         with forward_ad.dual_level(), torch.no_grad():
             duals = {
-                f"module.{names[id(p)]}": forward_ad.make_dual(p.detach(), v)
+                f"module.{names[id(p)]}": forward_ad.make_dual(p.detach(), v)  # type: ignore[no-untyped-call]
                 for p, v in zip(parameters, displacement, strict=True)
             }
             call = _Call(self.module, self.method)
             logits = torch.func.functional_call(call, duals, (self.batch,))
-            derivative = forward_ad.unpack_dual(logits).tangent
+            derivative = forward_ad.unpack_dual(logits).tangent  # type: ignore[no-untyped-call]
         return torch.zeros_like(logits) if derivative is None else derivative
 
 

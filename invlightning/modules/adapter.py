@@ -18,6 +18,7 @@ from invlightning.inverse import (
     StepRecord,
     Surroundings,
 )
+from invlightning.inverse.rows import UnlabeledRows
 from invlightning.losses import UnlabeledLoss
 from invlightning.modes import evaluation_mode
 from invlightning.modules.checks import sparse_tables
@@ -82,6 +83,7 @@ def inverse_step(
     batch: Any,
     unlabeled_loss: Callable[[Any], Tensor],
     labeled_loss: Callable[[Any], Tensor],
+    criterion: Callable[[Tensor], Tensor] | None = None,
 ) -> StepRecord:
     """One inner step on the parameters of ``module``, agreed on by all processes.
 
@@ -91,6 +93,8 @@ def inverse_step(
         batch: What the losses look at.
         unlabeled_loss: Mean loss on the unlabeled rows of a batch.
         labeled_loss: Mean loss on the labeled rows of a batch.
+        criterion: The loss of unlabeled logits, for decisions about single rows; with a module
+            that defines ``unlabeled_logits(batch)``.
 
     Returns:
         What was chosen.
@@ -105,7 +109,10 @@ def inverse_step(
         around.moved()  # a gathered module does not show the parameters that the optimizer steps
     seed_batch(batch, INNER)
     parameters = [p for p in module.parameters() if p.requires_grad]
-    record = engine.step(parameters, lambda: unlabeled_loss(batch), risk, around)
+    rows = None
+    if criterion is not None and hasattr(module, "unlabeled_logits"):
+        rows = UnlabeledRows(module, "unlabeled_logits", batch, criterion)
+    record = engine.step(parameters, lambda: unlabeled_loss(batch), risk, around, rows)
     seed_batch(batch, OUTER)
     return record
 

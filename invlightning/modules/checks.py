@@ -1,7 +1,5 @@
 """Checks at set-up: each problem is one clear sentence before any training starts."""
 
-import warnings
-
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import (
@@ -99,8 +97,6 @@ def check_callbacks(trainer: pl.Trainer) -> None:
                 "GradientAccumulationScheduler does not work under manual optimization: use "
                 "Trainer(accumulate_grad_batches=...), or InverseGradientCallback."
             )
-    # Lightning's advice does not fit: a checkpoint is to hold the weights after the step.
-    warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")
 
 
 def check_averaging(module: pl.LightningModule) -> None:

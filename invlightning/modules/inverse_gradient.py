@@ -1,5 +1,6 @@
 """Inverse Gradient through Lightning's manual optimization: the mixin and the ready module."""
 
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import wraps
@@ -112,6 +113,8 @@ class InverseGradientMixin(_Module):
         check_strategy(trainer)
         check_phases(trainer, self.schedule)
         check_callbacks(trainer)
+        # Lightning's advice does not fit here: a checkpoint holds the weights after the step.
+        warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Keeps what schedulers watch, wherever ``configure_optimizers`` is defined."""
@@ -126,7 +129,7 @@ class InverseGradientMixin(_Module):
             self._watches = {**self._watches, **watches}
             return configured
 
-        cls.configure_optimizers = configure_optimizers  # type: ignore[method-assign]
+        cls.configure_optimizers = configure_optimizers  # type: ignore[assignment, method-assign]
 
     def on_fit_start(self) -> None:
         """Refuses several optimizers and optimizers that evaluate the loss themselves."""
@@ -171,7 +174,12 @@ class InverseGradientMixin(_Module):
         if self.outer_state == "fresh":
             optimizer.optimizer.state.clear()
         self.last_step = inverse_step(
-            self._engine, self, batch, self.unlabeled_loss, self.labeled_loss
+            self._engine,
+            self,
+            batch,
+            self.unlabeled_loss,
+            self.labeled_loss,
+            getattr(self, "unlabeled_criterion", None),
         )
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:

@@ -36,6 +36,7 @@ class ResumableModule(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seeds the random numbers of the batch."""
+        super().on_train_batch_start(batch, batch_idx)
         seed_batch(batch, OUTER)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from torch.autograd import forward_ad
 
 from invlightning.backbones import DMF, LightGCN
 from invlightning.backbones.pairs import PositivePairs, linear_map
@@ -248,8 +249,9 @@ def test_forward_mode_derivative(build):
     backbone = awake(build(USERS, ITEMS, 4), make_facts()).eval()
     parameters = {name: p.detach() for name, p in backbone.named_parameters()}
     tangents = {name: torch.randn_like(p) for name, p in parameters.items()}
-    with torch.no_grad():
-        backbone(*all_pairs())
+    for enabled in (False, True):
+        with torch.set_grad_enabled(enabled):
+            backbone(*all_pairs())
 
     def risk(values):
         return torch.func.functional_call(backbone, values, all_pairs()).square().sum()
@@ -259,6 +261,31 @@ def test_forward_mode_derivative(build):
     expected = sum((gradients[name] * tangents[name]).sum() for name in parameters)
     assert torch.allclose(change, expected)
     assert change != 0
+
+
+@pytest.mark.filterwarnings(FORWARD_MODE)
+def test_shared_tables_are_not_those_of_dual_numbers():
+    """A dual number has the storage and the version of its parameter, and a tangent besides."""
+    backbone = awake(LightGCN(USERS, ITEMS, 4), make_facts())
+    backbone(*all_pairs())
+    with forward_ad.dual_level():
+        duals = {
+            name: forward_ad.make_dual(p, torch.ones_like(p))
+            for name, p in backbone.named_parameters()
+        }
+        logits = torch.func.functional_call(backbone, duals, all_pairs())
+        assert forward_ad.unpack_dual(logits).tangent.any()
+    assert backbone(*all_pairs()).requires_grad
+
+
+@pytest.mark.parametrize("build", [LightGCN, DMF])
+def test_tables_of_inference_mode_can_be_trained_on(build):
+    backbone = awake(build(USERS, ITEMS, 4), make_facts()).eval().requires_grad_(False)
+    scale = torch.ones(4, dtype=torch.float64, requires_grad=True)
+    with torch.inference_mode():
+        backbone.score_all(torch.arange(USERS))
+    (backbone.tables()[0] * scale).sum().backward()
+    assert scale.grad.any()
 
 
 @pytest.mark.parametrize("build", [LightGCN, DMF])

@@ -25,8 +25,8 @@ def gru4rec(state, items):
     width = len(h)
     for item in items:
         x = state["items.weight"][item]
-        own = state["gru.weight_ih_l0"] @ x + state["gru.bias_ih_l0"]
-        past = state["gru.weight_hh_l0"] @ h + state["gru.bias_hh_l0"]
+        own = state["unit.inputs.weight"] @ x + state["unit.inputs.bias"]
+        past = state["unit.states.weight"] @ h + state["unit.states.bias"]
         reset = sigmoid(own[:width] + past[:width])
         update = sigmoid(own[width : 2 * width] + past[width : 2 * width])
         candidate = np.tanh(own[2 * width :] + reset * past[2 * width :])

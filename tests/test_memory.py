@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import invlightning as il
-from invlightning.backbones import memory, parts
+from invlightning import memory
+from invlightning.backbones import parts
 
 MEMINFO = "MemTotal: 9000 kB\nMemFree: 100 kB\nMemAvailable: 3000 kB\nSwapFree: 500 kB\n"
 
@@ -72,3 +73,21 @@ def test_accelerators_count_what_torch_holds_in_reserve(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 200)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 50)
     assert memory.available_bytes(torch.device("cuda")) == 850
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("size", [(1,), (3, 5), (1000, 2, 16), (70_000, 16)])
+def test_tables_are_ordinary_tensors_that_begin_with_a_cache_line(dtype, size):
+    table = memory.empty_table(*size, dtype=dtype)
+    assert (table.shape, table.dtype, table.device.type) == (size, dtype, "cpu")
+    assert table.is_contiguous()
+    assert table.data_ptr() % 64 == 0
+    table.fill_(2).mul_(3)
+    assert (table == 6).all()
+
+
+def test_tables_follow_the_default_device_and_precision():
+    with torch.device("meta"):
+        assert memory.empty_table(2, 3).is_meta
+        assert memory.empty_table(2, 3, device=torch.device("cpu")).device.type == "cpu"
+    assert memory.empty_table(2, 3).dtype == torch.float32
