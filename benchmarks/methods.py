@@ -47,6 +47,12 @@ METHODS: dict[str, Callable[[], Model]] = {
     "IDL, prior 0.1, weight 0.3": lambda: recommender(IDL(weight=0.3, prior=0.1)),
     "IG, phased": inverse_gradient,
     "IG, joint": lambda: inverse_gradient(schedule="joint"),
+    "IG, per example": lambda: inverse_gradient(
+        schedule="joint", decision=il.inverse.PerExampleSign()
+    ),
+    "IG, reweighting": lambda: inverse_gradient(
+        schedule="joint", decision=il.inverse.PerExampleReweight()
+    ),
 }
 
 

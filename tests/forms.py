@@ -29,6 +29,17 @@ class RanksAgree(pl.Callback):
             assert all(torch.equal(row, flat) for row in gathered)
 
 
+class OneThread(pl.Callback):
+    """Gives a forked process a thread pool of its own.
+
+    PyTorch makes one when it is first asked for after a fork; two threads that ask at the same
+    time can find none.
+    """
+
+    def setup(self, trainer, pl_module, stage):
+        torch.set_num_threads(1)
+
+
 def table(rows=640, num_users=40, num_items=30):
     generator = np.random.default_rng(3)
     pairs = generator.permutation(num_users * num_items)[:rows]
@@ -76,7 +87,7 @@ def fit(form, data=None, model_arguments=None, callbacks=(), ckpt_path=None, **f
     """Trains a form; equal arguments give equal weights."""
     pl.seed_everything(4, verbose=False)
     model, own = make_model(form, **(model_arguments or {}))
-    trainer = make_trainer(callbacks=[*own, *callbacks], **flags)
+    trainer = make_trainer(callbacks=[OneThread(), *own, *callbacks], **flags)
     trainer.fit(model, data if data is not None else make_data(), ckpt_path=ckpt_path)
     return model, trainer
 

@@ -53,6 +53,9 @@ class InverseGradientMixin(_Module):
     learning-rate schedulers of the Trainer work as under automatic optimization; a subclass that
     overrides a hook defined here calls ``super()``.
 
+    Under ``ModelParallelStrategy`` a subclass shards its network in ``configure_model``, as by
+    ``fully_shard(self.backbone, mesh=self.device_mesh["data_parallel"])`` (FSDP2).
+
     Attributes:
         inner_lr: Length of the inner step; must be set.
         direction: Rule of the inner step: ``adam``, ``sgd`` or ``sign``.

@@ -91,6 +91,9 @@ MODULES = {
     "idl": partial(il.Recommender, unlabeled_loss=il.losses.InverseDualLoss(prior=0.3)),
     "ig": partial(il.InverseGradientRecommender, schedule="joint"),
     "ig phased": il.InverseGradientRecommender,
+    "ig by row": partial(
+        il.InverseGradientRecommender, schedule="joint", decision=il.inverse.PerExampleReweight()
+    ),
 }
 
 

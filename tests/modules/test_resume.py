@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import signal
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import pytorch_lightning as pl
@@ -44,6 +44,11 @@ def run(form, callbacks=(), ckpt_path=None, arguments=None, **flags):
     saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
     flags = {**limits, "enable_checkpointing": saves, "num_sanity_val_steps": 0, **flags}
     return fit(form, data, arguments, callbacks, ckpt_path, **flags)
+
+
+@cache
+def uninterrupted(form):
+    return run(form)[0]
 
 
 def every_step(folder):
@@ -180,21 +185,19 @@ class BrokenLoss(il.losses.BinaryCrossEntropy):
 @pytest.mark.parametrize("place", [(0, 0), (0, 3), (1, 0), (1, 7)], ids=str)
 def test_an_exception_before_a_step(form, place, tmp_path):
     """Seen to fail without the repair: the batch in flight is skipped."""
-    whole, _ = run(form)
     with pytest.raises(ConnectionError):
         run(form, [Fail(*place), OnExceptionCheckpoint(tmp_path)])
-    assert_equal(resumed(form, tmp_path / "on_exception.ckpt"), whole)
+    assert_equal(resumed(form, tmp_path / "on_exception.ckpt"), uninterrupted(form))
 
 
 @pytest.mark.parametrize("form", ["mixin", "callback"])
 def test_an_exception_while_candidates_are_judged(form, tmp_path):
     """Seen to fail (weights of a candidate are saved) if the engine does not step back."""
-    whole, _ = run(form)
     # Six supervised batches call the loss once each, the two of the meta part four times.
     broken = {"labeled_loss": BrokenLoss((6 + 4 + 4) + (6 + 4 + 3))}
     with pytest.raises(ConnectionError):
         run(form, [OnExceptionCheckpoint(tmp_path)], arguments=broken, limit_val_batches=0)
-    assert_equal(resumed(form, tmp_path / "on_exception.ckpt"), whole)
+    assert_equal(resumed(form, tmp_path / "on_exception.ckpt"), uninterrupted(form))
 
 
 class Signal(pl.Callback):
@@ -223,8 +226,7 @@ def test_signals(form, number, tmp_path):
     process.join(60)
     assert process.exitcode == (0 if number == signal.SIGTERM else -number)
     name = "on_exception" if number == signal.SIGTERM else f"step={step}"
-    whole, _ = run(form)
-    assert_equal(resumed(form, tmp_path / f"{name}.ckpt"), whole)
+    assert_equal(resumed(form, tmp_path / f"{name}.ckpt"), uninterrupted(form))
 
 
 @pytest.mark.ddp
