@@ -43,9 +43,7 @@ def step_times(
     sizes: list[tuple[int, int]], size: int, rounds: int, sparse: bool
 ) -> dict[tuple[int, int], float]:
     """Seconds of an inverse gradient step by size of the catalogue, all side by side."""
-    steps = {
-        f"{u} {i}": make_training(u, i, size, sparse).inverse_gradient for u, i in sizes
-    }
+    steps = {f"{u} {i}": make_training(u, i, size, sparse).inverse_gradient for u, i in sizes}
     seconds = interleave(steps, rounds, warm_up=5)
     return dict(zip(sizes, seconds.values(), strict=True))
 

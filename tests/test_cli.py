@@ -20,8 +20,8 @@ from pytorch_lightning.cli import LightningCLI
 
 import invlightning as il
 from invlightning import cli
-from invlightning.command import console, loggers
 from invlightning.cli import run
+from invlightning.command import console, loggers
 from invlightning.command.predictions import PredictionWriter
 from invlightning.command.reports import best_checkpoint, print_fit_report, print_metrics
 from invlightning.command.resuming import differences

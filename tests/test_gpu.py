@@ -27,6 +27,12 @@ MODULES = {
     "idl": partial(il.Recommender, unlabeled_loss=il.losses.InverseDualLoss(prior=0.3)),
     "ig": partial(il.InverseGradientRecommender, schedule="joint", direction="sgd"),
     "ig phased": partial(il.InverseGradientRecommender, direction="sgd"),
+    "ig by row": partial(
+        il.InverseGradientRecommender,
+        schedule="joint",
+        direction="sgd",
+        decision=il.inverse.PerExampleReweight(),
+    ),
 }
 
 

@@ -18,7 +18,8 @@ QUICKSTART, *OWN = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def test_quickstart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("builtins.print", lambda *args: None)
-    code = QUICKSTART.replace("max_epochs=10", "max_epochs=1, logger=False, enable_progress_bar=False")
+    quiet = "max_epochs=1, logger=False, enable_progress_bar=False"
+    code = QUICKSTART.replace("max_epochs=10", quiet)
     assert code != QUICKSTART
     exec(compile(code, "README", "exec"), {})
 
