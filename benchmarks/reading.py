@@ -1,7 +1,6 @@
 """A large CSV file: read, encode and split it, for the first time and from the cache."""
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from benchmarks.figures import Figure
+from benchmarks.timing import memory
 
 
 def write_table(path: Path, rows: int) -> None:
@@ -51,7 +51,7 @@ def prepare(path: Path) -> dict[str, float]:
         "rows": len(rows),
         "wall": time.perf_counter() - start,
         "cpu": time.process_time() - cpu,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak": memory("VmHWM") / 1e9,
     }
 
 

@@ -42,8 +42,9 @@ class Decision(Specified, ABC):
 
         Args:
             step: The inner step in progress: ``step.propose()`` computes the direction,
-                ``step.risk(c)`` measures the labeled risk at ``origin + c * direction``,
-                ``step.agree(values)`` averages over processes, ``step.settle(c)`` goes there.
+                ``step.risk()`` measures the labeled risk there and ``step.risk(c)`` at
+                ``origin + c * direction``, ``step.agree(values)`` averages over processes,
+                ``step.settle(c)`` goes there.
         """
 
 
@@ -64,7 +65,8 @@ class BatchSign(Decision):
         candidates = torch.arange(3, device=step.device)
         signs = (candidates == INVERSE).to(step.dtype) - (candidates == DIRECT).to(step.dtype)
         coefficients = step.inner_lr * signs
-        risks = step.agree(torch.stack([step.risk(c) for c in coefficients]))
+        found = [step.risk(), step.risk(coefficients[INVERSE]), step.risk(coefficients[DIRECT])]
+        risks = step.agree(torch.stack(found))
         choice = risks.argmin()  # the first minimum wins
         step.settle(coefficients.take(choice))  # an index that is a tensor would be waited for
         return StepRecord((candidates == choice).to(step.dtype), risks)

@@ -93,17 +93,23 @@ class InnerStep:
             self.is_finite = torch.stack([move.is_finite for move in self.moves]).all()
             self.around.back_off(self.is_finite)
 
-    def risk(self, coefficient: Tensor) -> Tensor:
+    def risk(self, coefficient: Tensor | None = None) -> Tensor:
         """Labeled risk at ``origin + coefficient * direction``, a float scalar.
 
         Not a number counts as infinite, and so does any displacement along a direction that
         overflowed.
+
+        Args:
+            coefficient: Scalar on the device. None leaves the parameters where they are.
         """
-        self.settle(coefficient)
+        if coefficient is not None:
+            self.settle(coefficient)
         with torch.no_grad():
             risk = self.labeled_risk().detach()
         risk = risk.to(torch.promote_types(risk.dtype, torch.float32))
-        usable = ~risk.isnan() & (self.is_finite | (coefficient == 0))
+        usable = ~risk.isnan()
+        if coefficient is not None:
+            usable &= self.is_finite | (coefficient == 0)
         return risk.masked_fill(~usable, float("inf"))
 
     def settle(self, coefficient: Tensor) -> None:
