@@ -44,9 +44,9 @@ def table(figures: list[Figure]) -> str:
     lines = ["| figure | target | measured | met | how |", "|---|---|---|---|---|"]
     for figure in figures:
         sign = ">=" if figure.higher_is_better else "<="
-        target = "" if figure.target is None else f"{sign} {figure.target:.3g} {figure.unit}"
+        target = "" if figure.target is None else f"{sign} {figure.target:.4g} {figure.unit}"
         met = {True: "yes", False: "NO", None: ""}[figure.met]
-        measured = f"{figure.measured:.3g} {figure.unit}".strip()
+        measured = f"{figure.measured:.4g} {figure.unit}".strip()
         cells = (figure.name, target.strip(), measured, met, figure.detail)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -24,7 +24,7 @@ def threads(number: int) -> Iterator[None]:
 
 
 def interleave(
-    candidates: dict[str, Callable[[], object]],
+    candidates: Mapping[str, Callable[[], object]],
     rounds: int,
     clock: Clock = time.process_time,
     warm_up: int = 2,
@@ -70,11 +70,6 @@ def device_clock(device: str) -> Clock:
         return time.perf_counter()
 
     return clock
-
-
-def reset_peak_memory() -> None:
-    """Starts a new count of the peak of :func:`memory`; Linux only."""
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 def memory(key: str) -> int:

@@ -1,7 +1,8 @@
 """Inner rules: from the gradient of the unlabeled loss to the direction of the inner step.
 
 Every rule is odd (``rule(-g) == -rule(g)``), so that one direction serves the direct and the
-inverse step, and maps zero to zero, so that rows without gradient stay where they are.
+inverse step, maps zero to zero, so that rows without gradient stay where they are, and returns a
+new tensor.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ DirectionName = Literal["adam", "sgd", "sign"]
 
 def sgd(gradient: Tensor) -> Tensor:
     """The gradient itself: a step of plain gradient descent."""
-    return gradient
+    return gradient.clone()
 
 
 def sign(gradient: Tensor) -> Tensor:

@@ -36,6 +36,28 @@ def row_totals(gradient: Tensor) -> tuple[Tensor, Tensor]:
     return rows, totals.view(-1, *values.shape[1:])
 
 
+def write_rows(table: Tensor, rows: Tensor, values: Tensor) -> None:
+    """Sets ``table[rows] = values`` in place, without a graph.
+
+    Args:
+        table: ``(N, ...)``.
+        rows: ``(R,)`` rows; a row that is repeated has the same values each time.
+        values: ``(R, ...)``.
+    """
+    table, values = table.detach(), values.detach()
+    if _holds_words(table) and _holds_words(values):
+        # The copy goes entry by entry: words of eight bytes are half as many entries.
+        table, values = table.view(torch.int64), values.view(torch.int64)
+    table.index_copy_(0, rows, values)
+
+
+def _holds_words(tensor: Tensor) -> bool:
+    """Whether the rows of a tensor can be seen as rows of 64-bit words."""
+    size = tensor.element_size()
+    aligned = tensor.storage_offset() * size % 8 == tensor.shape[-1] * size % 8 == 0
+    return tensor.dim() > 1 and tensor.is_contiguous() and aligned
+
+
 def _first_of_row(rows: Tensor) -> Tensor:
     """True where a row begins, in ``(E,)`` sorted rows."""
     first = torch.ones_like(rows, dtype=torch.bool)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invlightning.inverse.row_sparse import row_totals
+from invlightning.inverse.row_sparse import row_totals, write_rows
 from invlightning.memory import empty_table
 
 
@@ -84,8 +84,8 @@ class RowSparseAdam(torch.optim.Optimizer):
         moments, values = table.index_select(0, rows), parameter.index_select(0, rows)
         mean, square = moments.unbind(1)
         update(values, totals, mean, square, state["step"], group)
-        table.index_copy_(0, rows, moments)
-        parameter.index_copy_(0, rows, values)
+        write_rows(table, rows, moments)
+        write_rows(parameter, rows, values)
 
 
 def update(

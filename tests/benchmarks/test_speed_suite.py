@@ -9,7 +9,7 @@ from benchmarks import figures as module
 from benchmarks import reading
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.figures import Figure
-from benchmarks.scale import make_training
+from benchmarks.scale import make_training, peak_over_need
 from benchmarks.timing import interleave
 
 
@@ -57,6 +57,12 @@ def test_reading(tmp_path):
     found = reading.prepare(path)
     assert 2_900 < found["rows"] <= 3_000
     assert min(found["wall"], found["cpu"], found["peak"]) > 0
+
+
+def test_memory_is_measured_against_parameters_and_two_moments():
+    """Its value means something in a fresh process only."""
+    _, need = peak_over_need(50, 30, 16)
+    assert need == 4 * 3 * (16 * (50 + 30) + 16 + 1)
 
 
 def test_results_are_written(tmp_path, monkeypatch, capsys):

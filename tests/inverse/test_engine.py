@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from invlightning.inverse import BatchSign, InnerStep, InverseGradient, Surroundings
 from invlightning.inverse.directions import DIRECTIONS
+from invlightning.inverse.moves import Move
 from tests.reference import inverse_gradient as reference
 
 NAMES = ["none", "inverse", "direct"]
@@ -186,3 +187,23 @@ def test_wrong_settings_are_refused():
         InverseGradient(0.0, "adam", BatchSign())
     with pytest.raises(ValueError, match="direction must be one of"):
         InverseGradient(0.1, "adm", BatchSign())
+
+
+@pytest.mark.parametrize("rule", sorted(DIRECTIONS))
+def test_rules_leave_the_gradient_alone(rule):
+    gradient = torch.randn(10)
+    before = gradient.clone()
+    DIRECTIONS[rule](gradient).fill_(7)
+    assert torch.equal(gradient, before)
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_an_overflow_anywhere_is_noticed(bad, dtype):
+    parameter = torch.zeros(1000, 3, dtype=dtype)
+    gradient = torch.full_like(parameter, 100.0)  # the sum is beyond float16
+    assert Move(parameter, gradient, DIRECTIONS["sgd"]).is_finite
+    gradient[417, 1] = bad
+    assert not Move(parameter, gradient, DIRECTIONS["sgd"]).is_finite
+    gradient[3, 0] = -bad
+    assert not Move(parameter, gradient, DIRECTIONS["sgd"]).is_finite

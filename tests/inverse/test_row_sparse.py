@@ -4,9 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from invlightning.inverse import row_sparse as module
-from invlightning.inverse.row_sparse import row_totals
+from invlightning.inverse.row_sparse import row_totals, write_rows
 
 
 def sparse(rows, values, num_rows=6):
@@ -50,3 +51,23 @@ def test_coalesced_gradients_pass_through():
 def test_more_sparse_dimensions_are_refused():
     with pytest.raises(ValueError, match="2 sparse dimensions"):
         row_totals(torch.eye(3).to_sparse())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("width", [(), (1,), (3,), (4,), (2, 3), (2, 4)])
+@pytest.mark.parametrize("strided", [False, True])
+def test_rows_are_written_bit_by_bit_and_nothing_else_is(dtype, width, strided):
+    full = torch.randn(14, *width).to(dtype)
+    table = nn.Parameter(full[1::2] if strided else full[1:])
+    expected = table.detach().clone()
+    rows = torch.tensor([5, 0, 2, 5])
+    values = torch.randn(4, *width).to(dtype)
+    values.flatten()[:3] = torch.tensor([torch.nan, -torch.inf, -0.0]).to(dtype)[: values.numel()]
+    values[3] = values[0]
+    expected[rows] = values
+    version = table._version
+    write_rows(table, rows, values)
+    integer = {2: torch.int16, 4: torch.int32, 8: torch.int64}[dtype.itemsize]
+    found = table.detach().contiguous()
+    assert torch.equal(found.view(integer), expected.contiguous().view(integer))
+    assert table._version > version, "caches of tables look at it"
