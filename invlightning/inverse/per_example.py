@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from invlightning.inverse.decisions import DIRECT, INVERSE, NONE, Decision, StepRecord
+from invlightning.inverse.decisions import Decision, StepRecord
 
 if TYPE_CHECKING:
     from invlightning.inverse.engine import InnerStep
+
+SIGNS = (0, -1, 1)  # of the weights of rows that take no step, the inverse and the direct one
 
 
 class PerExampleDecision(Decision):
@@ -57,8 +59,7 @@ class PerExampleDecision(Decision):
         weights = self.weights(alignments.flatten(), step).view_as(logits)
         step.propose((weights * slopes * logits).sum() / number)
         step.settle(torch.full_like(risk, -step.inner_lr))
-        signs = dict(sorted({NONE: 0, INVERSE: -1, DIRECT: 1}.items()))
-        shares = [(weights.sign() == sign).to(step.dtype).mean() for sign in signs.values()]
+        shares = [(weights.sign() == sign).to(step.dtype).mean() for sign in SIGNS]
         unknown = torch.full_like(risk, torch.nan)
         return StepRecord(torch.stack(shares), torch.stack([risk, unknown, unknown]))
 
