@@ -89,15 +89,17 @@ class Training:
             self.labeled(rows)
 
     def inverse_gradient(self) -> None:
-        """An inverse gradient step and the outer step."""
+        """An inverse gradient step and the outer step, as the module takes them."""
         rows = next(self.rows)
         self.optimizer.zero_grad()
-        self.engine.step(
+        record = self.engine.step(
             self.parameters,
             lambda: self.unlabeled(rows, self.inverse_dual),
             lambda: self.labeled(rows),
+            keep_graphs=rows.users.device.type == "cpu",
         )
-        self.labeled(rows).backward()
+        loss = record.loss if record.loss is not None else self.labeled(rows)
+        loss.backward()
         self.optimizer.step()
 
 

@@ -4,12 +4,16 @@ import os
 import sys
 from pathlib import Path
 
-import pytest
-import torch
-from pytorch_lightning import seed_everything
+# Before the libraries read them: tests fork, and a fork leaves threads behind in the middle of
+# what they were doing.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+from pytorch_lightning import seed_everything  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Lightning 2.6 still calls jsonargparse by names that 4.49 deprecates.
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
 

@@ -33,6 +33,12 @@ MODULES = {
         direction="sgd",
         decision=il.inverse.PerExampleReweight(),
     ),
+    "ig by net": partial(
+        il.InverseGradientRecommender,
+        schedule="joint",
+        direction="sgd",
+        decision=il.inverse.MetaWeightNet(),
+    ),
 }
 
 

@@ -23,6 +23,14 @@ class Backbone(Specified, nn.Module, ABC):
     num_users: int
     num_items: int
 
+    @property
+    def varies_in_training(self) -> bool:
+        """Whether logits may differ between training and evaluation mode, as with dropout.
+
+        A subclass whose ``forward`` is the same in both says so: some steps are cheaper then.
+        """
+        return True
+
     def __init__(self, num_users: int | None = None, num_items: int | None = None) -> None:
         super().__init__()
         given = [*self.init_args.values(), num_users, num_items]

@@ -35,6 +35,11 @@ class BiasedMF(Backbone):
         self.item_bias = embedding_table(num_items, 1, sparse, std=0)
         self.bias = nn.Parameter(torch.zeros(1))
 
+    @property
+    def varies_in_training(self) -> bool:
+        """False: there is no dropout."""
+        return False
+
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs.
 

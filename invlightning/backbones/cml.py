@@ -38,6 +38,11 @@ class CML(Backbone):
         self.items = embedding_table(num_items, embedding_dim, sparse, std)
         self.margin = nn.Parameter(torch.full((1,), 2.0))
 
+    @property
+    def varies_in_training(self) -> bool:
+        """False: there is no dropout."""
+        return False
+
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs.
 

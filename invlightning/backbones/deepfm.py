@@ -46,6 +46,7 @@ class DeepFM(FactorizationMachine):
             )
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout is {dropout}, expected at least 0 and less than 1.")
+        self.drops = dropout > 0
         # The first layer is linear in the pair: halves of users and items are added.
         self.user_half = nn.Linear(embedding_dim, hidden_dim)
         self.item_half = nn.Linear(embedding_dim, hidden_dim, bias=False)
@@ -59,6 +60,11 @@ class DeepFM(FactorizationMachine):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         self.output = output_layer(hidden_dim)
+
+    @property
+    def varies_in_training(self) -> bool:
+        """Whether dropout makes training differ from evaluation."""
+        return self.drops
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs.

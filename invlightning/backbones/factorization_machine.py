@@ -117,6 +117,11 @@ class FactorizationMachine(Backbone):
         self.users.start(facts.user_features)
         self.items.start(facts.item_features)
 
+    @property
+    def varies_in_training(self) -> bool:
+        """False: there is no dropout."""
+        return False
+
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs.
 

@@ -31,6 +31,11 @@ class GMF(Backbone):
         self.factors = FactorProduct(num_users, num_items, embedding_dim, sparse)
         self.output = output_layer(embedding_dim)
 
+    @property
+    def varies_in_training(self) -> bool:
+        """False: there is no dropout."""
+        return False
+
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs.
 

@@ -41,6 +41,11 @@ class MLP(Backbone):
         self.tower = Tower(num_users, num_items, embedding_dim, num_layers, dropout, sparse)
         self.output = output_layer(embedding_dim)
 
+    @property
+    def varies_in_training(self) -> bool:
+        """Whether dropout makes training differ from evaluation."""
+        return self.tower.dropout.p > 0
+
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs.
 

@@ -44,6 +44,11 @@ class NeuMF(Backbone):
         self.tower = Tower(num_users, num_items, embedding_dim, num_layers, dropout, sparse)
         self.output = output_layer(2 * embedding_dim)
 
+    @property
+    def varies_in_training(self) -> bool:
+        """Whether dropout makes training differ from evaluation."""
+        return self.tower.dropout.p > 0
+
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs.
 

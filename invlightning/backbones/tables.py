@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from invlightning.backbones.base import Backbone
-from invlightning.modes import is_learning
+from invlightning.modes import fixed_period, is_learning
 
 Tables = tuple[Tensor, Tensor]
 
@@ -17,16 +17,18 @@ class TableMemory:
 
     A parameter has changed if another storage or another version is found. The version counts
     in-place edits, but misses those through ``.data`` and those of fused optimizers; so
-    :class:`TableBackbone` forgets on all other occasions as well. Copies and pickles start empty.
+    :class:`TableBackbone` forgets on all other occasions as well, and names the period for which
+    they stand at most. Copies and pickles start empty.
     """
 
     def __init__(self) -> None:
         self._origin: list[tuple[Tensor, int]] = []
+        self._period: object | None = None
         self._tables: Tables | None = None
 
-    def recall(self, parameters: Sequence[Tensor]) -> Tables | None:
-        """The tables, or None if they are unknown or out of date."""
-        if len(parameters) != len(self._origin):
+    def recall(self, parameters: Sequence[Tensor], period: object | None = None) -> Tables | None:
+        """The tables, or None if they are unknown, out of date or of another period."""
+        if len(parameters) != len(self._origin) or period is not self._period:
             return None
         for p, (alias, version) in zip(parameters, self._origin, strict=True):
             same_storage = p.data_ptr() == alias.data_ptr() and p.dtype == alias.dtype
@@ -34,15 +36,17 @@ class TableMemory:
                 return None
         return self._tables
 
-    def keep(self, parameters: Sequence[Tensor], tables: Tables) -> None:
-        """Remembers tables."""
+    def keep(
+        self, parameters: Sequence[Tensor], tables: Tables, period: object | None = None
+    ) -> None:
+        """Remembers tables, for a period or for ever."""
         # The alias keeps the storage alive, so that no other can take its address.
         self._origin = [(p.detach(), p._version) for p in parameters]
-        self._tables = tables
+        self._period, self._tables = period, tables
 
     def clear(self) -> None:
         """Forgets the tables."""
-        self._origin, self._tables = [], None
+        self._origin, self._period, self._tables = [], None, None
 
     def __reduce__(self) -> tuple[type["TableMemory"], tuple[()]]:
         return TableMemory, ()
@@ -54,7 +58,8 @@ class TableBackbone(Backbone):
     The vectors come from all parameters at once. In evaluation without gradients they are computed
     once and remembered until a parameter changes, the mode is set or training goes on. In training
     every forward pass computes them anew, so that a step whose loss is evaluated at several
-    parameters, as an inverse gradient does, never sees old ones.
+    parameters, as an inverse gradient does, never sees old ones; under the promise of
+    :func:`invlightning.modes.fixed_parameters` those without gradients share one computation.
 
     Attributes:
         shares_graph: True in a class whose tables stand several backward passes. The forward
@@ -78,24 +83,28 @@ class TableBackbone(Backbone):
         own = all(isinstance(p, nn.Parameter) for p in parameters)
         if torch.is_grad_enabled() and any(p.requires_grad for p in parameters):
             return self._tables_with_graph(parameters, own)
-        if is_learning(self) or not own:
+        period = fixed_period(self) if is_learning(self) else None
+        stands = not is_learning(self) or (period is not None and not self.training)
+        if not own or not stands:
             self._memory.clear()
             return self.compute_tables()
-        tables = self._memory.recall(parameters)
+        tables = self._memory.recall(parameters, period)
         if tables is None:
             # Tables made in inference mode could not be used outside of it.
             with torch.inference_mode(False), torch.no_grad():
                 tables = self.compute_tables()
-            self._memory.keep(parameters, tables)
+            self._memory.keep(parameters, tables, period)
         return tables
 
     def _tables_with_graph(self, parameters: Sequence[Tensor], own: bool) -> Tables:
-        tables = self._memory.recall(parameters) if self.shares_graph and own else None
+        # While training is paused, parameters may be edited between two passes with graphs.
+        shares = self.shares_graph and own and self.training
+        tables = self._memory.recall(parameters) if shares else None
         if tables is not None and tables[0].requires_grad:
             return tables
         tables = self.compute_tables()
         self._memory.clear()
-        if self.shares_graph and own:
+        if shares:
             self._memory.keep(parameters, tables)
             for table in tables:
                 table.register_hook(self._forget)  # type: ignore[no-untyped-call]

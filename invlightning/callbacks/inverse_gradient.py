@@ -11,10 +11,12 @@ from invlightning.modules.adapter import (
     OuterState,
     Schedule,
     build_engine,
+    check_decision,
     check_losses,
     check_optimizers,
     check_phases,
     check_strategy,
+    forget_state,
     inverse_step,
     is_inverse_batch,
     start_unlabeled_loss,
@@ -71,6 +73,7 @@ class InverseGradientCallback(pl.Callback):
         source = "unlabeled_loss" if self.unlabeled_criterion is None else "unlabeled_logits"
         check_losses(pl_module, "labeled_loss", source)
         check_strategy(trainer)
+        check_decision(self.engine.decision, pl_module, self._criterion(pl_module))
         check_averaging(pl_module)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -100,17 +103,14 @@ class InverseGradientCallback(pl.Callback):
         if not is_inverse_batch(self.schedule, batch):
             return
         if self.outer_state == "fresh":
-            trainer.optimizers[0].state.clear()
+            forget_state(trainer.optimizers[0])
 
         def criterion_loss(batch: Any) -> Tensor:
             logits = pl_module.unlabeled_logits(batch)
             loss: Tensor = criterion(logits) if logits.numel() else logits.sum()
             return loss
 
-        own = self.unlabeled_criterion is None
-        criterion: Any = self.unlabeled_criterion
-        if own:
-            criterion = getattr(pl_module, "unlabeled_criterion", None)
+        own, criterion = self.unlabeled_criterion is None, self._criterion(pl_module)
         with trainer.precision_plugin.train_step_context():
             pl_module.last_step = inverse_step(
                 self.engine,
@@ -126,4 +126,19 @@ class InverseGradientCallback(pl.Callback):
     ) -> None:
         """Forgets the state of the optimizer again, if it is to be fresh."""
         if self.outer_state == "fresh" and pl_module.last_step is not None:
-            trainer.optimizers[0].state.clear()
+            forget_state(trainer.optimizers[0])
+
+    def _criterion(self, pl_module: pl.LightningModule) -> Any:
+        """The loss of unlabeled logits: of the callback, else of the module, else None."""
+        own = self.unlabeled_criterion
+        return own if own is not None else getattr(pl_module, "unlabeled_criterion", None)
+
+    # -------------------------------------------------------------------------- checkpoints
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the decision learned; part of the checkpoint."""
+        return self.engine.decision.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up what the decision had learned."""
+        self.engine.decision.load_state_dict(state_dict)

@@ -19,7 +19,7 @@ from invlightning.data.samplers import (
     PositiveResampler,
     UniformSampler,
 )
-from invlightning.modes import evaluation_mode
+from invlightning.modes import evaluation_mode, fixed_parameters
 from invlightning.types import LabeledBatch, RankingBatch
 
 
@@ -180,9 +180,14 @@ class ImplicitDataModule(RowsDataModule, ABC):
         self, batch: LabeledBatch | RankingBatch, dataloader_idx: int
     ) -> LabeledBatch | RankingBatch:
         """Draws the unlabeled items of a training batch, on its device."""
-        training = self.trainer is not None and self.trainer.training
-        if not training or self.num_unlabeled == 0 or not isinstance(batch, LabeledBatch):
+        if self.trainer is None or not self.trainer.training or self.num_unlabeled == 0:
             return batch
+        if not isinstance(batch, LabeledBatch):
+            return batch
+        with fixed_parameters(self.trainer.lightning_module):
+            return self._with_draws(batch)
+
+    def _with_draws(self, batch: LabeledBatch) -> LabeledBatch:
         items = self.draw_unlabeled(batch)
         mask = items >= 0 if self.active_sampler.has_saturated_users else None
         batch = batch._replace(unlabeled_items=items, unlabeled_mask=mask)

@@ -3,6 +3,7 @@
 from invlightning.inverse.decisions import BatchSign, Decision, StepRecord
 from invlightning.inverse.directions import DirectionName
 from invlightning.inverse.engine import InnerStep, InverseGradient
+from invlightning.inverse.meta_weight_net import MetaWeightNet
 from invlightning.inverse.per_example import (
     PerExampleDecision,
     PerExampleReweight,
@@ -17,6 +18,7 @@ __all__ = [
     "DirectionName",
     "InnerStep",
     "InverseGradient",
+    "MetaWeightNet",
     "PerExampleDecision",
     "PerExampleReweight",
     "PerExampleSign",

@@ -1,7 +1,7 @@
 """Decisions: how much of the direction that unlabeled rows propose is followed."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,10 +22,12 @@ class StepRecord(NamedTuple):
             choice for the whole batch is a 1 and two zeros.
         risks: ``(3,)`` labeled risk without a step, after the inverse and after the direct step;
             nan where it was not measured.
+        loss: The labeled risk of the chosen candidate with its graph, if it was kept.
     """
 
     shares: Tensor
     risks: Tensor
+    loss: Tensor | None = None
 
     @property
     def choice(self) -> Tensor:
@@ -34,7 +36,17 @@ class StepRecord(NamedTuple):
 
 
 class Decision(Specified, ABC):
-    """Judges the inner step by the labeled risk and carries it out."""
+    """Judges the inner step by the labeled risk and carries it out.
+
+    A decision that learns keeps its tensors out of the module, so that neither the inner nor the
+    outer step moves them, keeps them equal on all processes, and says by :meth:`state_dict` what
+    a checkpoint has to hold.
+
+    Attributes:
+        looks_at_rows: True if ``decide`` uses ``step.rows``, the unlabeled rows one by one.
+    """
+
+    looks_at_rows: ClassVar[bool] = False
 
     @abstractmethod
     def decide(self, step: "InnerStep") -> StepRecord:
@@ -46,6 +58,22 @@ class Decision(Specified, ABC):
                 ``origin + c * direction``, ``step.agree(values)`` averages over processes,
                 ``step.settle(c)`` goes there.
         """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the decision has learned, as tensors and plain values; empty if nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up what :meth:`state_dict` returned.
+
+        Raises:
+            ValueError: If this decision does not learn, but the state is that of one that does.
+        """
+        if state:
+            raise ValueError(
+                f"the checkpoint holds {sorted(state)} of a decision that learns, but "
+                f"{type(self).__name__} does not: go on with the decision it was trained with."
+            )
 
 
 class BatchSign(Decision):
@@ -69,4 +97,4 @@ class BatchSign(Decision):
         risks = step.agree(torch.stack(found))
         choice = risks.argmin()  # the first minimum wins
         step.settle(coefficients.take(choice))  # an index that is a tensor would be waited for
-        return StepRecord((candidates == choice).to(step.dtype), risks)
+        return StepRecord((candidates == choice).to(step.dtype), risks, step.lowest)

@@ -40,6 +40,11 @@ class InnerStep:
         inner_lr: Length a of the inner step.
         around: Other processes, gradient scaling and sharding, where there are any.
         rows: The unlabeled rows one by one, for decisions about each of them.
+        keep_graphs: Whether the risks keep their graphs, so that the one of the chosen candidate
+            can be the loss of the outer step.
+
+    Attributes:
+        lowest: The lowest risk measured so far with its graph, if graphs are kept.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class InnerStep:
         inner_lr: float,
         around: Surroundings | None = None,
         rows: UnlabeledRows | None = None,
+        keep_graphs: bool = False,
     ) -> None:
         self.parameters = list(parameters)
         self.unlabeled_loss = unlabeled_loss
@@ -59,6 +65,9 @@ class InnerStep:
         self.inner_lr = inner_lr
         self.around = around if around is not None else Surroundings()
         self.rows = rows
+        self.keep_graphs = keep_graphs
+        self.lowest: Tensor | None = None
+        self._lowest_risk = float("inf")
         self.moves: list[Move] = []
         self.is_finite = torch.ones((), dtype=torch.bool, device=self.device)
 
@@ -72,26 +81,32 @@ class InnerStep:
         """Precision of coefficients: that of the parameters, at least float32."""
         return torch.promote_types(self.parameters[0].dtype, torch.float32)
 
-    def propose(self, loss: Tensor | None = None) -> None:
+    def propose(
+        self, loss: Tensor | None = None, rule: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         """Computes the direction from the gradient of the unlabeled loss.
 
         Args:
             loss: Another loss to take the gradient of, for decisions that weight rows.
+            rule: Another rule than that of the step, for a trial that is taken back.
         """
-        scale = self.around.scale(self.device)
-        loss = self.unlabeled_loss() if loss is None else loss
-        scaled = gradients_of(loss * scale, self.parameters)
-        gradients = averaged(scaled, self.parameters, self.around)
-        if self.around.scaler is not None:
-            gradients = [None if g is None else g / scale for g in gradients]
+        gradients = self._gradients(self.unlabeled_loss() if loss is None else loss)
         self.moves = [
-            Move(_local(parameter), _local(gradient), self.rule)
+            Move(_local(parameter), _local(gradient), self.rule if rule is None else rule)
             for parameter, gradient in zip(self.parameters, gradients, strict=True)
             if gradient is not None
         ]
         if self.moves:
-            self.is_finite = torch.stack([move.is_finite for move in self.moves]).all()
-            self.around.back_off(self.is_finite)
+            self.is_finite &= torch.stack([move.is_finite for move in self.moves]).all()
+
+    def _gradients(self, loss: Tensor) -> list[Tensor | None]:
+        """Gradients averaged over processes, computed at the scale that float16 needs."""
+        scale = self.around.scale(self.device)
+        scaled = gradients_of(loss * scale, self.parameters)
+        gradients = averaged(scaled, self.parameters, self.around)
+        if self.around.scaler is None:
+            return gradients
+        return [None if g is None else g / scale for g in gradients]
 
     def risk(self, coefficient: Tensor | None = None) -> Tensor:
         """Labeled risk at ``origin + coefficient * direction``, a float scalar.
@@ -104,13 +119,18 @@ class InnerStep:
         """
         if coefficient is not None:
             self.settle(coefficient)
-        with torch.no_grad():
-            risk = self.labeled_risk().detach()
+        with torch.set_grad_enabled(self.keep_graphs):
+            loss = self.labeled_risk()
+        risk = loss.detach()
         risk = risk.to(torch.promote_types(risk.dtype, torch.float32))
         usable = ~risk.isnan()
         if coefficient is not None:
             usable &= self.is_finite | (coefficient == 0)
-        return risk.masked_fill(~usable, float("inf"))
+        risk = risk.masked_fill(~usable, float("inf"))
+        if self.keep_graphs and (self.lowest is None or float(risk) < self._lowest_risk):
+            # The graph of a worse candidate goes at once: the next one finds its memory warm.
+            self.lowest, self._lowest_risk = loss, float(risk)
+        return risk
 
     def settle(self, coefficient: Tensor) -> None:
         """Puts the parameters at ``origin + coefficient * direction``."""
@@ -121,19 +141,25 @@ class InnerStep:
         if self.around.moved is not None:
             self.around.moved()
 
-    def risk_gradients(self) -> tuple[Tensor, list[Tensor]]:
-        """The labeled risk and its gradients where the parameters are, averaged over processes.
+    def risk_gradients(self) -> tuple[Tensor, list[Tensor | None]]:
+        """The labeled risk and its gradients where the parameters are.
+
+        An overflow here forbids any displacement in this step, as one of the direction does.
 
         Returns:
-            The risk, a scalar, and a dense gradient for each parameter; zero where there is none.
+            The risk of the rows of this process, a scalar, and the gradient for each parameter,
+            averaged over processes; row-sparse for sparse tables, None where there is none.
         """
         risk = self.labeled_risk()
-        gradients = averaged(gradients_of(risk, self.parameters), self.parameters, self.around)
-        dense = [
-            torch.zeros_like(p) if g is None else g.to_dense() if g.is_sparse else g
-            for p, g in zip(self.parameters, gradients, strict=True)
+        gradients = self._gradients(risk)
+        # Infinities and nan show in the sum.
+        sums = [
+            torch.sum(g, dtype=torch.promote_types(g.dtype, torch.float32))
+            for g in (_values(g) for g in gradients if g is not None)
         ]
-        return self.agree(risk.detach().reshape(1))[0], dense
+        if sums:
+            self.is_finite &= torch.stack([total.isfinite() for total in sums]).all()
+        return risk.detach(), gradients
 
     def agree(self, values: Tensor) -> Tensor:
         """Averages ``values`` over all processes, so that all of them decide alike."""
@@ -144,6 +170,11 @@ class InnerStep:
 def _local(tensor: Tensor) -> Tensor:
     """This process's part of a sharded tensor; any other tensor as it is."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def _values(gradient: Tensor) -> Tensor:
+    """The values of a row-sparse gradient; a dense one as it is."""
+    return gradient._values() if gradient.is_sparse else gradient
 
 
 class InverseGradient:
@@ -175,20 +206,32 @@ class InverseGradient:
         labeled_risk: Callable[[], Tensor],
         around: Surroundings | None = None,
         rows: UnlabeledRows | None = None,
+        keep_graphs: bool = False,
     ) -> StepRecord:
         """Moves the parameters to the chosen candidate; see :class:`InnerStep` for arguments.
 
         If a loss fails, the parameters are put back to where they were.
 
         Returns:
-            What was chosen and the risks, on the device.
+            What was chosen and the risks, on the device. If graphs are kept, its ``loss`` is the
+            labeled risk where the parameters now are: a backward pass through it saves the
+            forward pass of the outer step.
         """
         step = InnerStep(
-            parameters, unlabeled_loss, labeled_risk, self.rule, self.inner_lr, around, rows
+            parameters,
+            unlabeled_loss,
+            labeled_risk,
+            self.rule,
+            self.inner_lr,
+            around,
+            rows,
+            keep_graphs,
         )
         try:
-            return self.decision.decide(step)
+            record = self.decision.decide(step)
         except BaseException:
             # Also when interrupted: a checkpoint written on the way out must hold no candidate.
             step.settle(torch.zeros((), device=step.device))
             raise
+        step.around.back_off(step.is_finite)
+        return record

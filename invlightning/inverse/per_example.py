@@ -7,25 +7,26 @@ single row is ever formed.
 """
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from invlightning.inverse.decisions import Decision, StepRecord
+from invlightning.inverse.rows import UnlabeledRows
 
 if TYPE_CHECKING:
     from invlightning.inverse.engine import InnerStep
-
-SIGNS = (0, -1, 1)  # of the weights of rows that take no step, the inverse and the direct one
 
 
 class PerExampleDecision(Decision):
     """Weights the unlabeled rows by how they are aligned with the labeled risk.
 
     A subclass says how (:meth:`weights`). The weighted rows then propose one direction, and the
-    direct step along it is taken.
+    direct step along it is taken. If anything overflows on the way, nothing moves.
     """
+
+    looks_at_rows: ClassVar[bool] = True
 
     @abstractmethod
     def weights(self, alignments: Tensor, step: "InnerStep") -> Tensor:
@@ -33,7 +34,7 @@ class PerExampleDecision(Decision):
 
         Args:
             alignments: ``(M,)`` inner products of the gradient of each row with that of the
-                labeled risk; positive where following the row lowers the risk.
+                labeled risk; positive where following the row lowers the risk. M may be 0.
             step: The step, to agree with other processes.
 
         Returns:
@@ -42,26 +43,67 @@ class PerExampleDecision(Decision):
 
     def decide(self, step: "InnerStep") -> StepRecord:
         """See :meth:`Decision.decide`."""
-        rows = step.rows
-        if rows is None:
-            raise ValueError(
-                f"{type(self).__name__} looks at every unlabeled row: the module must define "
-                "unlabeled_logits(batch) and unlabeled_criterion, a loss of logits."
-            )
+        rows = rows_of(step, self)
         risk, gradients = step.risk_gradients()
         logits = rows.logits()
-        number = max(logits.numel(), 1)
-        # The mean loss gives each row 1/M of its slope.
-        [slopes] = torch.autograd.grad(rows.loss(logits), logits, retain_graph=True)
-        slopes = slopes.detach() * number
+        slopes = rows.slopes(logits)
         alignments = slopes * rows.tangent(step.parameters, gradients)
-        alignments = alignments.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-        weights = self.weights(alignments.flatten(), step).view_as(logits)
-        step.propose((weights * slopes * logits).sum() / number)
-        step.settle(torch.full_like(risk, -step.inner_lr))
-        shares = [(weights.sign() == sign).to(step.dtype).mean() for sign in SIGNS]
-        unknown = torch.full_like(risk, torch.nan)
-        return StepRecord(torch.stack(shares), torch.stack([risk, unknown, unknown]))
+        weights = self.weights(alignments.nan_to_num(0.0, 0.0, 0.0).flatten(), step)
+        # One alignment that is not finite spoils the direction, on all processes.
+        weights = weights.masked_fill(~alignments.isfinite().all(), torch.nan)
+        return follow(step, logits, slopes, weights.view_as(logits), risk)
+
+
+def rows_of(step: "InnerStep", decision: Decision) -> UnlabeledRows:
+    """The unlabeled rows of a step.
+
+    Raises:
+        ValueError: If the step was made without them.
+    """
+    if step.rows is None:
+        raise ValueError(
+            f"{type(decision).__name__} looks at every unlabeled row: the module must define "
+            "unlabeled_logits(batch) and unlabeled_criterion, a loss of logits."
+        )
+    return step.rows
+
+
+def weighted_loss(logits: Tensor, slopes: Tensor, weights: Tensor) -> Tensor:
+    """A scalar with the gradient of the weighted mean of the losses of the rows.
+
+    Args:
+        logits: Logits of the M rows with a graph, any shape.
+        slopes: Derivatives of the losses of the rows in their logits, of that shape.
+        weights: Weights of the rows, of that shape.
+    """
+    return (weights * slopes * logits).sum() / max(logits.numel(), 1)
+
+
+def follow(
+    step: "InnerStep", logits: Tensor, slopes: Tensor, weights: Tensor, risk: Tensor
+) -> StepRecord:
+    """Takes the direct step along the weighted rows, unless something overflowed.
+
+    Args:
+        step: The step in progress, with the parameters at the origin.
+        logits: See :func:`weighted_loss`.
+        slopes: See :func:`weighted_loss`.
+        weights: See :func:`weighted_loss`.
+        risk: Labeled risk of this process without a step, for the record.
+
+    Returns:
+        The shares of rows with negative and positive weights, over all processes.
+    """
+    step.propose(weighted_loss(logits, slopes, weights))
+    moves = step.is_finite.to(step.dtype)
+    step.settle(moves * -step.inner_lr)
+    rows = max(logits.numel(), 1)
+    inverse, direct = (moves * (weights.sign() == sign).sum() / rows for sign in (-1, 1))
+    found = torch.stack([inverse, direct, risk.to(step.dtype)])
+    inverse, direct, risk = step.agree(found).unbind()
+    unknown = torch.full_like(risk, torch.nan)
+    shares = torch.stack([1 - inverse - direct, inverse, direct])
+    return StepRecord(shares, torch.stack([risk, unknown, unknown]))
 
 
 class PerExampleSign(PerExampleDecision):
@@ -88,5 +130,5 @@ class PerExampleReweight(PerExampleDecision):
     def weights(self, alignments: Tensor, step: "InnerStep") -> Tensor:
         """See :meth:`PerExampleDecision.weights`."""
         positive = alignments.clamp(min=0)
-        mean = step.agree(positive.mean().reshape(1))[0]
+        mean = step.agree(positive.sum().reshape(1) / max(positive.numel(), 1))[0]
         return torch.where(mean > 0, positive / mean, torch.zeros_like(positive))

@@ -9,7 +9,10 @@ from invlightning.types import JointRows
 
 
 class LabeledLoss(Specified, nn.Module, ABC):
-    """A loss on rows whose label is known."""
+    """A loss on rows whose label is known.
+
+    It computes the same in training and in evaluation mode.
+    """
 
     @abstractmethod
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:

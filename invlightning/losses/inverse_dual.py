@@ -127,6 +127,22 @@ class InverseDualLoss(UnlabeledLoss):
         loss = inverse_dual_loss(logits, temperature=self.temperature, prior=self._prior())
         return self.weight * loss
 
+    def row_losses(self, logits: Tensor) -> Tensor:
+        """Returns the loss of each row, of which :meth:`forward` is the mean.
+
+        With a prior it depends on the other rows too, so it is not the loss of the row alone. A
+        subclass with a ``forward`` of its own needs a ``row_losses`` of its own.
+
+        Args:
+            logits: Scores of unlabeled pairs, any shape.
+
+        Returns:
+            The shape of ``logits``; float32 for half precision.
+        """
+        if self._epoch < self._first_epoch:
+            return 0.0 * as_float(logits)
+        return self.weight * inverse_dual_loss(logits, "none", self.temperature, self._prior())
+
     def _prior(self) -> float | Tensor | None:
         if not isinstance(self.prior, str):
             return self.prior

@@ -2,7 +2,13 @@
 
 from invlightning.metrics.labeled import AUC, HARM, MRR, NDCG, GroupAUC, LabeledMetrics
 from invlightning.metrics.log_loss import LogLoss
-from invlightning.metrics.ranking import HitRate, RankingMetrics, RankingNDCG, Recall
+from invlightning.metrics.ranking import (
+    HitRate,
+    RankingMetrics,
+    RankingMRR,
+    RankingNDCG,
+    Recall,
+)
 
 __all__ = [
     "AUC",
@@ -13,6 +19,7 @@ __all__ = [
     "HitRate",
     "LabeledMetrics",
     "LogLoss",
+    "RankingMRR",
     "RankingMetrics",
     "RankingNDCG",
     "Recall",

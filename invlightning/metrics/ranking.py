@@ -104,6 +104,23 @@ class RankingNDCG(_SingleMetric):
         super().__init__([F.ranking_ndcg], [k])
 
 
+class RankingMRR(_SingleMetric):
+    """Mean reciprocal rank of the first hit within k items; see :func:`functional.ranking_mrr`.
+
+    Args:
+        k: Number of ranks that count.
+
+    Attributes:
+        num_skipped: Users without targets, counted by the latest ``compute()``.
+
+    Raises:
+        ValueError: If ``k`` is below 1.
+    """
+
+    def __init__(self, k: int = 20) -> None:
+        super().__init__([F.ranking_mrr], [k])
+
+
 class HitRate(_SingleMetric):
     """Share of users with a target among the first k items; see :func:`functional.hit_rate`.
 
@@ -122,7 +139,7 @@ class HitRate(_SingleMetric):
 
 
 class RankingMetrics(RankingMetric):
-    """Recall, NDCG and hit rate of full rankings, at one or several cut-offs.
+    """Recall, NDCG, hit rate and MRR of full rankings, at one or several cut-offs.
 
     Args:
         ks: Numbers of ranks that count.
@@ -137,12 +154,13 @@ class RankingMetrics(RankingMetric):
     higher_is_better = None  # a dict has no single answer
 
     def __init__(self, ks: Sequence[int] = (20,)) -> None:
-        super().__init__([F.recall, F.ranking_ndcg, F.hit_rate], ks)
+        super().__init__([F.recall, F.ranking_ndcg, F.hit_rate, F.ranking_mrr], ks)
 
     def compute(self) -> dict[str, Tensor]:
-        """Returns ``recall@k``, ``full_ndcg@k`` and ``hit_rate@k`` for each k.
+        """Returns ``recall@k``, ``full_ndcg@k``, ``hit_rate@k`` and ``full_mrr@k`` for each k.
 
         Each is a float64 scalar; nan if no user has targets.
         """
-        names = [f"{name}@{k}" for name in ("recall", "full_ndcg", "hit_rate") for k in self.ks]
+        kinds = ("recall", "full_ndcg", "hit_rate", "full_mrr")
+        names = [f"{kind}@{k}" for kind in kinds for k in self.ks]
         return dict(zip(names, self._means(), strict=True))

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy
+from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
@@ -18,11 +18,13 @@ from invlightning.inverse import (
     StepRecord,
     Surroundings,
 )
+from invlightning.inverse.moves import is_on_host
 from invlightning.inverse.rows import UnlabeledRows
 from invlightning.losses import UnlabeledLoss
 from invlightning.modes import evaluation_mode
 from invlightning.modules.checks import sparse_tables
 from invlightning.modules.trainer_data import any_data, implicit_data, train_labels
+from invlightning.optim import RowSparseAdam
 
 Schedule = Literal["phased", "joint"]
 OuterState = Literal["persistent", "fresh"]
@@ -77,6 +79,14 @@ def seed_batch(batch: Any, use: int) -> None:
         torch.manual_seed(mix_seed(seed, use))
 
 
+def forget_state(optimizer: torch.optim.Optimizer) -> None:
+    """Forgets the state of an optimizer; that of large tables in place."""
+    if isinstance(optimizer, RowSparseAdam):
+        optimizer.forget()
+    else:
+        optimizer.state.clear()
+
+
 def inverse_step(
     engine: InverseGradient,
     module: pl.LightningModule,
@@ -84,6 +94,7 @@ def inverse_step(
     unlabeled_loss: Callable[[Any], Tensor],
     labeled_loss: Callable[[Any], Tensor],
     criterion: Callable[[Tensor], Tensor] | None = None,
+    keep_graphs: bool = False,
 ) -> StepRecord:
     """One inner step on the parameters of ``module``, agreed on by all processes.
 
@@ -95,6 +106,9 @@ def inverse_step(
         labeled_loss: Mean loss on the labeled rows of a batch.
         criterion: The loss of unlabeled logits, for decisions about single rows; with a module
             that defines ``unlabeled_logits(batch)``.
+        keep_graphs: Whether the record brings the labeled loss of the chosen candidate, for
+            modules whose labeled loss is the same in training and in evaluation mode. Only on one
+            processor: elsewhere the choice would have to be waited for.
 
     Returns:
         What was chosen.
@@ -112,7 +126,8 @@ def inverse_step(
     rows = None
     if criterion is not None and hasattr(module, "unlabeled_logits"):
         rows = UnlabeledRows(module, "unlabeled_logits", batch, criterion)
-    record = engine.step(parameters, lambda: unlabeled_loss(batch), risk, around, rows)
+    keep_graphs &= module.trainer.world_size == 1 and is_on_host(parameters[0])
+    record = engine.step(parameters, lambda: unlabeled_loss(batch), risk, around, rows, keep_graphs)
     seed_batch(batch, OUTER)
     return record
 
@@ -183,6 +198,36 @@ def check_strategy(trainer: pl.Trainer) -> None:
             f"inverse gradients do not work under {type(trainer.strategy).__name__}, which keeps "
             "its own copies of the parameters: use strategy='ddp', or ModelParallelStrategy with "
             "fully_shard in configure_model (FSDP2)."
+        )
+
+
+def check_decision(
+    decision: Decision, module: pl.LightningModule, criterion: Callable[[Tensor], Tensor] | None
+) -> None:
+    """Checks that a decision about single rows finds them, and parameters it can differentiate in.
+
+    Args:
+        decision: Judges the steps.
+        module: The module in training, attached to its trainer.
+        criterion: The loss of unlabeled logits, if there is one.
+
+    Raises:
+        ValueError: If such a decision meets a module without unlabeled logits, or
+            ModelParallelStrategy.
+    """
+    if not decision.looks_at_rows:
+        return
+    name = type(decision).__name__
+    if criterion is None or not callable(getattr(module, "unlabeled_logits", None)):
+        raise ValueError(
+            f"{name} looks at every unlabeled row: {type(module).__name__} must define "
+            "unlabeled_logits(batch) and unlabeled_criterion, a loss of logits; or use BatchSign."
+        )
+    if isinstance(module.trainer.strategy, ModelParallelStrategy):
+        raise ValueError(
+            f"{name} looks at every unlabeled row by forward-mode differentiation, which does not "
+            "reach the sharded parameters of ModelParallelStrategy: use strategy='ddp', or "
+            "BatchSign, which works with both."
         )
 
 

@@ -129,3 +129,14 @@ def require_unlabeled(batch: LabeledBatch) -> Tensor:
             "more, or train without an unlabeled loss."
         )
     return batch.unlabeled_items
+
+
+def varies_in_training(backbone: nn.Module) -> bool:
+    """Whether the logits of a backbone may differ between training and evaluation mode.
+
+    What a class says of itself does not hold for a subclass with a ``forward`` of its own.
+    """
+    classes = type(backbone).__mro__
+    says = next((c for c in classes if "varies_in_training" in vars(c)), nn.Module)
+    computes = next(c for c in classes if "forward" in vars(c))
+    return not issubclass(says, computes) or bool(getattr(backbone, "varies_in_training", True))

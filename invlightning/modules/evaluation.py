@@ -11,7 +11,7 @@ from torch import Tensor
 from invlightning.backbones import Backbone
 from invlightning.metrics import LabeledMetrics, RankingMetrics
 from invlightning.metrics.functional import ranking_hits, top_unseen
-from invlightning.modes import evaluation_mode
+from invlightning.modes import evaluation_mode, fixed_parameters
 from invlightning.modules.vocabularies import Vocabularies
 from invlightning.types import LabeledBatch, RankingBatch
 
@@ -138,7 +138,7 @@ class EvaluatedModule(pl.LightningModule):
         index = self.vocabularies.encode("users", users)
         empty = index.new_empty(0)
         batch = RankingBatch(*(t.to(self.device) for t in (index, rows, items, empty, empty)))
-        with evaluation_mode(self):
+        with evaluation_mode(self), fixed_parameters(self):
             scores, best = self._top_unseen(batch)
         return self.vocabularies.table(batch.users, best, scores)
 

@@ -19,14 +19,16 @@ from invlightning.modules.adapter import (
     OuterState,
     Schedule,
     build_engine,
+    check_decision,
     check_losses,
     check_optimizers,
     check_phases,
     check_strategy,
+    forget_state,
     inverse_step,
     is_inverse_batch,
 )
-from invlightning.modules.checks import check_averaging, check_callbacks
+from invlightning.modules.checks import check_averaging, check_callbacks, varies_in_training
 from invlightning.modules.recommender import BackboneCallable, Recommender
 from invlightning.modules.scheduling import (
     Watches,
@@ -64,6 +66,9 @@ class InverseGradientMixin(_Module):
             whose ``is_meta`` is true, the others being supervised steps on the labeled loss.
         outer_state: ``fresh`` forgets the state of the optimizer at every inverse gradient step,
             as the reference implementation does; ``persistent`` keeps it.
+        varies_in_training: Whether ``labeled_loss`` may differ between training and evaluation
+            mode, as with dropout. Where it cannot, the risk of the chosen candidate is the loss of
+            the outer step, which saves a forward pass on a processor.
         last_step: What the last inverse gradient step chose; None after a supervised step.
     """
 
@@ -72,6 +77,7 @@ class InverseGradientMixin(_Module):
     decision: Decision | None = None
     schedule: Schedule = "joint"
     outer_state: OuterState = "persistent"
+    varies_in_training: bool = True
     last_step: StepRecord | None = None
 
     _engine: InverseGradient
@@ -114,6 +120,7 @@ class InverseGradientMixin(_Module):
         check_losses(self, "labeled_loss", "unlabeled_loss")
         self._engine = build_engine(self.inner_lr, self.direction, self.decision)
         check_strategy(trainer)
+        check_decision(self._engine.decision, self, getattr(self, "unlabeled_criterion", None))
         check_phases(trainer, self.schedule)
         check_callbacks(trainer)
         # Lightning's advice does not fit here: a checkpoint holds the weights after the step.
@@ -154,36 +161,41 @@ class InverseGradientMixin(_Module):
         window = trainer.accumulate_grad_batches
         is_last = trainer.is_last_batch or batch_idx + 1 == trainer.num_training_batches
         steps = is_last or (batch_idx + 1) % window == 0
+        loss = None
         if batch_idx % window == 0:
             optimizer.zero_grad()
-            self._inner_step(batch, optimizer)
+            loss = self._inner_step(batch, optimizer)
         waits = not steps and isinstance(trainer.strategy, ParallelStrategy)
         with trainer.strategy.block_backward_sync() if waits else nullcontext():  # type: ignore[attr-defined]
-            loss = self.labeled_loss(batch) / window
+            loss = (loss if loss is not None else self.labeled_loss(batch)) / window
             self.manual_backward(loss)
         if steps:
             optimizer.step()
             if self.outer_state == "fresh" and self.last_step is not None:
-                optimizer.optimizer.state.clear()
+                forget_state(optimizer.optimizer)
             step_schedulers(self, self._watches, "step")
         if is_last:
             step_schedulers(self, self._watches, "epoch")
         return loss.detach()
 
-    def _inner_step(self, batch: Any, optimizer: LightningOptimizer) -> None:
+    def _inner_step(self, batch: Any, optimizer: LightningOptimizer) -> Tensor | None:
+        """Returns the labeled loss where the step ended, if it is known with its graph."""
         self.last_step = None
         if not is_inverse_batch(self.schedule, batch):
-            return
+            return None
         if self.outer_state == "fresh":
-            optimizer.optimizer.state.clear()
-        self.last_step = inverse_step(
+            forget_state(optimizer.optimizer)
+        record = inverse_step(
             self._engine,
             self,
             batch,
             self.unlabeled_loss,
             self.labeled_loss,
             getattr(self, "unlabeled_criterion", None),
+            keep_graphs=not self.varies_in_training,
         )
+        self.last_step = record._replace(loss=None)  # a graph is not kept longer than needed
+        return record.loss
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clips gradients as the Trainer says; here they are unscaled in every precision."""
@@ -201,16 +213,22 @@ class InverseGradientMixin(_Module):
     # -------------------------------------------------------------------------- checkpoints
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds the metrics that schedulers watch; they step after the validation."""
+        """Adds what the decision learned, and metrics that schedulers watch after a validation."""
         super().on_save_checkpoint(checkpoint)
         metrics = self.trainer.callback_metrics
         names = {watch.monitor for watch in self._watches.values() if watch.is_plateau}
         checkpoint["watched_metrics"] = {k: value for k, value in metrics.items() if k in names}
+        learned = self.decision.state_dict() if self.decision is not None else {}
+        if learned:
+            checkpoint["decision"] = learned
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the metrics of a validation that the resumed run does not repeat."""
+        """Takes up the decision, and metrics of a validation that a resumed run does not repeat."""
         super().on_load_checkpoint(checkpoint)
         self._resumed_metrics = checkpoint.get("watched_metrics", {})
+        if "decision" in checkpoint:
+            engine = build_engine(self.inner_lr, self.direction, self.decision)
+            engine.decision.load_state_dict(checkpoint["decision"])
 
 
 class InverseGradientRecommender(InverseGradientMixin, Recommender):
@@ -293,3 +311,10 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
         build_engine(inner_lr, direction, decision)  # refuses wrong values now, not at set-up
         self.inner_lr, self.direction, self.decision = inner_lr, direction, decision
         self.schedule, self.outer_state = schedule, outer_state
+
+    def on_fit_start(self) -> None:
+        """Finds out whether a risk can be the loss of the outer step."""
+        super().on_fit_start()
+        labeled_loss: Any = type(self).labeled_loss
+        is_own = labeled_loss is not Recommender.labeled_loss
+        self.varies_in_training = is_own or varies_in_training(self.backbone)

@@ -44,8 +44,8 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
 
     Evaluation reports both views: the labeled rows (``val_auc``, ``val_gauc``,
     ``val_ndcg@10``, ``val_mrr``, ``val_harm@10``, ``val_log_loss``) and the full catalogue of
-    unseen items (``val_recall@20``, ``val_full_ndcg@20``, ``val_hit_rate@20``); likewise with
-    ``test_``.
+    unseen items (``val_recall@20``, ``val_full_ndcg@20``, ``val_hit_rate@20``,
+    ``val_full_mrr@20``); likewise with ``test_``.
 
     Args:
         backbone: Builds the network from ``(num_users, num_items)``: a Backbone class, or

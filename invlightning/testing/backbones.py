@@ -108,6 +108,12 @@ class BackboneTests(ModuleTests):
         backbone = self.make().eval()
         assert torch.equal(self.output(backbone), self.output(backbone))
 
+    def test_training_mode_is_as_said(self) -> None:
+        """A backbone that says so computes the same in training and in evaluation mode."""
+        backbone = self.make()
+        if not backbone.varies_in_training:
+            assert torch.equal(self.output(backbone.train()), self.output(backbone.eval()))
+
     def test_gradients_reach_every_parameter(self) -> None:
         """No parameter is allocated in vain."""
         backbone = self.make().eval()

@@ -13,12 +13,15 @@ import invlightning as il
 from invlightning.inverse import (
     BatchSign,
     InverseGradient,
+    MetaWeightNet,
     PerExampleReweight,
     PerExampleSign,
     UnlabeledRows,
 )
+from invlightning.testing import InnerStepProblem
 from tests.reference import per_example as reference
 
+ROW_DECISIONS = [PerExampleSign, PerExampleReweight, MetaWeightNet]
 DECISIONS = {"sign": PerExampleSign(), "reweight": PerExampleReweight()}
 
 
@@ -167,3 +170,57 @@ def test_mixin_equals_callback(decision, backbone):
         assert float(sum(shares)) == pytest.approx(1.0)
     for name, value in weights[0].items():
         assert torch.equal(weights[1][name], value), name
+
+
+class Overflows(torch.autograd.Function):
+    """The identity, one of whose derivatives is infinite."""
+
+    @staticmethod
+    def forward(values, where):
+        return values.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.where = inputs[1]
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient * (torch.inf if ctx.where == "backward" else 1), None
+
+    @staticmethod
+    def jvp(ctx, tangent, _):
+        is_last = torch.arange(tangent.numel()).view_as(tangent) == tangent.numel() - 1
+        return tangent.masked_fill(is_last & (ctx.where == "forward"), torch.inf)
+
+
+class OverflowingProblem(InnerStepProblem):
+    """Overflows in one place alone; derivatives of all other parameters are finite."""
+
+    where = None
+
+    def unlabeled_logits(self, rows):
+        users, _, drawn, _ = rows
+        features = torch.tanh(self.users(users.unsqueeze(1)) * self.items(drawn))
+        bias = Overflows.apply(self.layer.bias, "backward" if self.where == "gradient" else None)
+        logits = (features @ self.layer.weight.T + bias).squeeze(-1)
+        return Overflows.apply(logits, "forward" if self.where == "tangent" else None)
+
+    def labeled_risk(self):
+        users, items, _, labels = self.rows
+        offset = Overflows.apply(self.offset, "backward" if self.where == "risk" else None)
+        return F.binary_cross_entropy_with_logits(self(users, items) + offset, labels)
+
+
+@pytest.mark.parametrize("where", ["gradient", "tangent", "risk"])
+@pytest.mark.parametrize("make", ROW_DECISIONS)
+def test_an_overflow_in_one_place_forbids_the_whole_step(make, where):
+    """Seen to fail, one by one, without each of the three checks."""
+    problem, decision = OverflowingProblem(), make()
+    before = problem.values()
+    problem.where = where
+    record = problem.step(decision)
+    assert record.shares.tolist() == [1, 0, 0]
+    assert all(torch.equal(a, b) for a, b in zip(problem.values(), before, strict=True))
+    problem.where = None
+    assert problem.step(decision).shares[0] < 1
+    assert not all(torch.equal(a, b) for a, b in zip(problem.values(), before, strict=True))

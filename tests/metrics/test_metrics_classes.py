@@ -14,7 +14,7 @@ from invlightning import metrics as M
 from invlightning.metrics import functional as F
 
 ROW_METRICS = [M.AUC, M.GroupAUC, M.NDCG, M.MRR, M.HARM, M.LabeledMetrics, M.LogLoss]
-RANKING_METRICS = [M.Recall, M.RankingNDCG, M.HitRate, M.RankingMetrics]
+RANKING_METRICS = [M.Recall, M.RankingNDCG, M.RankingMRR, M.HitRate, M.RankingMetrics]
 
 
 def random_rows(num_rows=400, num_users=40, seed=0):
@@ -74,6 +74,7 @@ def test_single_metrics_equal_the_functions():
     assert_close(fed(M.Recall(5)).compute(), F.recall(hits, num_targets, 5).mean)
     assert_close(fed(M.RankingNDCG(5)).compute(), F.ranking_ndcg(hits, num_targets, 5).mean)
     assert_close(fed(M.HitRate(5)).compute(), F.hit_rate(hits, num_targets, 5).mean)
+    assert_close(fed(M.RankingMRR(5)).compute(), F.ranking_mrr(hits, num_targets, 5).mean)
 
 
 def test_labeled_metrics_equal_the_single_ones():
@@ -98,6 +99,8 @@ def test_ranking_metrics_equal_the_single_ones():
         "full_ndcg@20": M.RankingNDCG(20),
         "hit_rate@5": M.HitRate(5),
         "hit_rate@20": M.HitRate(20),
+        "full_mrr@5": M.RankingMRR(5),
+        "full_mrr@20": M.RankingMRR(20),
     }
     result = fed(M.RankingMetrics([5, 20])).compute()
     assert list(result) == list(singles)
@@ -215,7 +218,7 @@ two, labels, users = torch.tensor([0.5, 1.0]), torch.tensor([0, 1]), torch.tenso
         (lambda: M.RankingMetrics([]), "ks is empty"),
         *[
             (lambda cls=cls: cls(0), "k is 0")
-            for cls in (M.NDCG, M.HARM, M.LabeledMetrics, M.Recall, M.RankingNDCG, M.HitRate)
+            for cls in (M.NDCG, M.HARM, M.LabeledMetrics, *RANKING_METRICS[:-1])
         ],
         (lambda: M.RankingMetrics([20, 0]), "k is 0"),
     ],

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from invlightning.metrics import functional as F
 from tests.reference import metrics as oracle
 
+FORMULAS = (F.recall, F.ranking_ndcg, F.hit_rate, F.ranking_mrr)
+
 
 @st.composite
 def catalogues(draw):
@@ -78,8 +80,8 @@ def test_full_ranking_equals_one_user_after_the_other(case, k):
     assert num_targets.tolist() == [len(own) for own in targets]
     ranked = [oracle.rank_unseen(row, own, k) for row, own in zip(rows, seen, strict=True)]
     values = [oracle.full_ranking(r, t, k) for r, t in zip(ranked, targets, strict=True) if t]
-    columns = zip(*values, strict=True) if values else [()] * 3
-    for formula, naive in zip((F.recall, F.ranking_ndcg, F.hit_rate), columns, strict=True):
+    columns = zip(*values, strict=True) if values else [()] * 4
+    for formula, naive in zip(FORMULAS, columns, strict=True):
         summed = formula(hits, num_targets, k)
         assert summed.total.item() == pytest.approx(math.fsum(naive), rel=1e-12)
         assert int(summed.num_users) == len(values)
@@ -115,7 +117,7 @@ def test_recall_divides_by_the_number_of_targets():
 
 def test_ranks_beyond_k_do_not_count():
     hits, num_targets = torch.tensor([[False, False, True]]), torch.tensor([1])
-    for formula in (F.recall, F.ranking_ndcg, F.hit_rate):
+    for formula in FORMULAS:
         assert formula(hits, num_targets, 2).total == 0
         assert formula(hits, num_targets, 3).total > 0
 
@@ -125,6 +127,11 @@ def test_lists_shorter_than_k_end_in_misses():
     ndcg = F.ranking_ndcg(hits, num_targets, 20).total.item()
     assert ndcg == pytest.approx(1 / (1 + 1 / math.log2(3)))
     assert F.recall(hits, num_targets, 20).total == 0.5
+
+
+def test_only_the_first_hit_gives_the_reciprocal_rank():
+    hits = torch.tensor([[False, True, True, True], [True, True, False, False]])
+    assert F.ranking_mrr(hits, torch.tensor([3, 2]), 4).total == 0.5 + 1
 
 
 none = torch.empty(0, dtype=torch.int64)

@@ -1,5 +1,6 @@
 """``compile=True`` compiles the backbone, in place and nothing else."""
 
+import shutil
 from functools import partial
 
 import pytest
@@ -7,12 +8,17 @@ import pytorch_lightning as pl
 import torch
 
 import invlightning as il
-from invlightning.backbones import NeuMF
+from invlightning.backbones import GMF, NeuMF
 
 SIZES = {"num_users": 30, "num_items": 20}
 MODULES = [
     partial(il.Recommender, unlabeled_loss=il.losses.InverseDualLoss()),
     partial(il.InverseGradientRecommender, schedule="joint"),
+    partial(
+        il.InverseGradientRecommender,
+        schedule="joint",
+        decision=il.inverse.PerExampleReweight(),
+    ),
 ]
 
 
@@ -29,9 +35,9 @@ def compiled(monkeypatch):
     return found
 
 
-def fit(make, tmp_path, **options):
+def fit(make, tmp_path, backbone=NeuMF, **options):
     torch.manual_seed(1)
-    model = make(partial(NeuMF, embedding_dim=4), **options)
+    model = make(partial(backbone, embedding_dim=4), **options)
     trainer = pl.Trainer(
         default_root_dir=tmp_path / str(len(list(tmp_path.iterdir()))),
         accelerator="cpu",
@@ -59,3 +65,19 @@ def test_the_backbone_alone_is_compiled(make, sizes, compiled, tmp_path):
     loaded = il.load(trainer.checkpoint_callback.best_model_path)
     assert compiled == [NeuMF, NeuMF]
     assert torch.equal(loaded.backbone.output.weight, model.backbone.output.weight)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="the compiler of torch needs g++")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_the_real_compiler_gives_the_same_weights(tmp_path):
+    """The candidates of inverse gradients are seen by compiled code too.
+
+    Seen to fail when the flag was ignored.
+    """
+    make = MODULES[1]
+    model, _ = fit(make, tmp_path, GMF, compile=True, inner_lr=0.05)
+    plain, _ = fit(make, tmp_path, GMF, inner_lr=0.05)
+    assert model.backbone._compiled_call_impl is not None
+    assert plain.backbone._compiled_call_impl is None
+    for name, value in plain.backbone.state_dict().items():
+        torch.testing.assert_close(model.backbone.state_dict()[name], value, rtol=0, atol=1e-5)

@@ -70,7 +70,8 @@ def rank_unseen(scores, seen, k):
 
 
 def full_ranking(ranked, targets, k):
-    """Recall, NDCG and hit rate at k of one user, from ranked items and the set of targets."""
+    """Recall, NDCG, hit rate and MRR at k of one user, from ranked items and the set of targets."""
     hits = [int(item in targets) for item in ranked[:k]]
     ideal = [1] * len(targets)
-    return sum(hits) / len(targets), dcg(hits, k) / dcg(ideal, k), float(any(hits))
+    first = next((1 / rank for rank, hit in enumerate(hits, start=1) if hit), 0.0)
+    return sum(hits) / len(targets), dcg(hits, k) / dcg(ideal, k), float(any(hits)), first

@@ -3,7 +3,13 @@
 from invlightning.metrics.functional.cutoffs import check_cutoff, cumulative_discounts
 from invlightning.metrics.functional.labeled import auc, group_auc, harm, mrr, ndcg
 from invlightning.metrics.functional.log_loss import log_loss, log_losses
-from invlightning.metrics.functional.ranking import hit_rate, ranking_hits, ranking_ndcg, recall
+from invlightning.metrics.functional.ranking import (
+    hit_rate,
+    ranking_hits,
+    ranking_mrr,
+    ranking_ndcg,
+    recall,
+)
 from invlightning.metrics.functional.sums import UserSum
 from invlightning.metrics.functional.ties import (
     RankedRows,
@@ -33,6 +39,7 @@ __all__ = [
     "ndcg",
     "rank_rows",
     "ranking_hits",
+    "ranking_mrr",
     "ranking_ndcg",
     "recall",
     "stable_topk",

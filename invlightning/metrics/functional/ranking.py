@@ -77,6 +77,23 @@ def ranking_ndcg(hits: Tensor, num_targets: Tensor, k: int) -> UserSum:
     return _sum_over_users(gains / cumulative[num_targets.long().clamp(max=k)], num_targets)
 
 
+def ranking_mrr(hits: Tensor, num_targets: Tensor, k: int) -> UserSum:
+    """Returns the reciprocal rank of each user's first hit, 0 if it comes after rank k, summed.
+
+    Args:
+        hits: ``(B, K)`` True where the item at this rank, best first, is a target.
+        num_targets: ``(B,)`` held-out targets of each user.
+        k: Number of ranks that count.
+
+    Raises:
+        ValueError: If ``k`` is below 1, shapes do not match or hits are not bool.
+    """
+    _check_hits(hits, num_targets, k)
+    found = hits[:, :k]
+    ranks = torch.arange(1, found.shape[1] + 1, dtype=torch.float64, device=hits.device)
+    return _sum_over_users((found / ranks).amax(1), num_targets)
+
+
 def ranking_hits(
     top_items: Tensor, target_rows: Tensor, target_items: Tensor, num_items: int
 ) -> tuple[Tensor, Tensor]:
