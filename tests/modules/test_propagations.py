@@ -116,7 +116,7 @@ DECISIONS = [il.inverse.BatchSign, il.inverse.PerExampleSign, il.inverse.PerExam
 def test_shared_propagations_change_no_inverse_gradient(decision, propagations, monkeypatch):
     """The weights are those of a network that propagates in every forward pass.
 
-    Seen to fail when tables outlive a backward pass.
+    Seen to fail when tables outlive both a backward pass and the risks of the candidates.
     """
     states, counts = [], []
     for shares in (True, False):

@@ -1,0 +1,114 @@
+"""What every method costs, keeps and needs: ``python -m benchmarks.costs [--quick]``.
+
+Prints a table, writes it to ``results/costs.json`` and puts it between two comments in README.md.
+"""
+
+import argparse
+import json
+import logging
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.epoch import alternate, lightning_epoch
+from benchmarks.figures import machine
+from benchmarks.method_list import METHODS, Method
+from benchmarks.timing import threads
+
+HERE = Path(__file__).parent
+BCE = "naive (sampled = negative)"
+SIZES = {"num_users": 6_040, "num_items": 3_706, "interactions_per_user": 165, "batch_size": 4_096}
+TINY = {"num_users": 40, "num_items": 240, "interactions_per_user": 20, "batch_size": 256}
+BEGIN = "<!-- methods: written by python -m benchmarks.costs -->"
+END = "<!-- methods: end -->"
+
+
+def epoch_of(method: Method, sizes: dict[str, int]) -> Callable[[], float]:
+    """An epoch of a method, which returns its CPU-seconds.
+
+    The module, the data module and the sampler are those that a config builds; what waits for a
+    later epoch starts at once.
+    """
+    arguments = [f"--data.{name}={value}" for name, value in sizes.items()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that this process has a command line of its own
+        model, data = method.build("--config=backbone/gmf.yaml", *arguments)
+    for part in (data.sampler, data.resampler):
+        if hasattr(part, "start_epoch"):
+            part.start_epoch = 0
+    return partial(lightning_epoch, model, data, shows=False)
+
+
+def measure(quick: bool = False) -> dict[str, float]:
+    """Seconds of an epoch over the same labeled rows, by method."""
+    sizes, rounds = (TINY, 1) if quick else (SIZES, 5)
+    with threads(1):
+        return alternate({m.name: epoch_of(m, sizes) for m in METHODS}, rounds)
+
+
+def table(seconds: dict[str, float]) -> str:
+    """A Markdown table of all methods.
+
+    Args:
+        seconds: Seconds by name of the method, as of :func:`measure`.
+
+    Raises:
+        ValueError: If they are not those of all methods.
+    """
+    if list(seconds) != [method.name for method in METHODS]:
+        raise ValueError(
+            "the measured methods are not those of benchmarks/method_list.py: run "
+            "python -m benchmarks.costs."
+        )
+    lines = ["| method | config | reference | cost | state | labels |", "|---|---|---|---|---|---|"]
+    for method in METHODS:
+        config = f"method/{method.overlay}" if method.overlay else method.base
+        option = "".join(f" `{option}`" for option in method.options)
+        cost = f"{seconds[method.name] / seconds[BCE]:.1f}"
+        cells = [method.name, f"`{config}`{option}", method.reference, cost]
+        lines.append(f"| {' | '.join([*cells, method.state, method.labels])} |")
+    return "\n".join(lines)
+
+
+def insert(text: str, readme: str) -> str:
+    """The README with a text between its two comments.
+
+    Raises:
+        ValueError: If the comments are not there, once each and in order.
+    """
+    before, *begun = readme.split(BEGIN)
+    if len(begun) != 1 or begun[0].count(END) != 1:
+        raise ValueError(f"expected {BEGIN!r} and then {END!r} once in the README.")
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{begun[0].split(END)[1]}"
+
+
+def save(seconds: dict[str, float], results: Path, readme: Path) -> None:
+    """Writes what was measured to the results and the README.
+
+    Args:
+        seconds: Seconds by name of the method.
+        results: JSON file.
+        readme: Markdown file with the two comments.
+    """
+    content: dict[str, Any] = {"machine": machine(), "sizes": SIZES, "seconds_an_epoch": seconds}
+    results.write_text(json.dumps(content, indent=2) + "\n")
+    readme.write_text(insert(table(seconds), readme.read_text()))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures, prints and saves."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, saves nothing")
+    options = parser.parse_args(arguments)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    seconds = measure(options.quick)
+    print(f"\n{table(seconds)}")
+    if not options.quick:
+        save(seconds, HERE / "results" / "costs.json", HERE.parent / "README.md")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Every method of the package, by the YAML that trains it.
+
+A method is a base config, an overlay of ``configs/method`` and, rarely, an option; what the
+benchmarks measure is what these lines give a user.
+"""
+
+from dataclasses import dataclass
+
+import pytorch_lightning as pl
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+import invlightning as il
+from invlightning.command.configs_lookup import packaged_configs
+
+# What a method does with labels. Where it only uses true negatives, it works without them too.
+POSITIVES = "positives"
+USES_NEGATIVES = "positives (uses negatives)"
+BOTH = "positives and negatives"
+
+
+class Builder(LightningCLI):
+    """Builds model and data from arguments in which packaged configs are given by name."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parses the arguments and nothing else of the process."""
+        self.config = parser.parse_args(packaged_configs(args))
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method and what a user wants to know before choosing it.
+
+    Args:
+        name: What tables call it.
+        overlay: File in ``configs/method``; None where a base config alone is the method.
+        reference: Authors, venue and year.
+        state: What it keeps between steps, beside the model and its optimizer.
+        labels: What labels it needs.
+        base: Base config below the overlay.
+        options: Command-line options on top.
+    """
+
+    name: str
+    overlay: str | None
+    reference: str
+    state: str = "none"
+    labels: str = POSITIVES
+    base: str = "bce_ncf.yaml"
+    options: tuple[str, ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        """The method alone, as arguments of the command line."""
+        overlay = [f"--config=method/{self.overlay}"] if self.overlay else []
+        return [f"--config={self.base}", *overlay, *self.options]
+
+    def build(
+        self, *arguments: str, seed: int = 42
+    ) -> tuple[pl.LightningModule, il.ImplicitDataModule]:
+        """Builds the model and the data as ``invlightning fit`` does, without a logger.
+
+        Args:
+            *arguments: Further configs and options of the command line, which win.
+            seed: Seed of everything random.
+        """
+        given = [*self.arguments, "--trainer.callbacks=null", "--trainer.logger=false"]
+        cli = Builder(
+            pl.LightningModule,
+            pl.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            save_config_callback=None,
+            run=False,
+            args=[*given, *arguments, f"--seed_everything={seed}"],
+        )
+        return cli.model, cli.datamodule
+
+
+IDL, RANKING, WANG = "Lin et al., WSDM 2024", "Rendle et al., UAI 2009", "Wang et al., WSDM 2021"
+
+METHODS = (
+    Method("labeled only", None, "He et al., WWW 2017", labels=BOTH),
+    Method(
+        "naive (sampled = negative)",
+        None,
+        "He et al., WWW 2017",
+        labels=USES_NEGATIVES,
+        base="naive_ncf.yaml",
+    ),
+    Method(
+        "naive, weight 0.1", "naive_weighted.yaml", "Hu et al., ICDM 2008", labels=USES_NEGATIVES
+    ),
+    Method("IDL", None, IDL, labels=BOTH, base="idl_ncf.yaml"),
+    Method(
+        "IDL, prior 0.1, weight 0.3",
+        "idl_prior.yaml",
+        IDL,
+        labels="positives, class prior (uses negatives)",
+    ),
+    Method("IG, phased", None, IDL, labels=BOTH, base="ig_ncf.yaml"),
+    Method(
+        "IG, joint", None, IDL, labels=BOTH, base="ig_ncf.yaml", options=("--model.schedule=joint",)
+    ),
+    Method("IG, per example", "ig_sign.yaml", IDL, labels=BOTH),
+    Method("IG, reweighting", "ig_reweight.yaml", "Ren et al., ICML 2018", labels=BOTH),
+    Method(
+        "Meta-Weight-Net",
+        "meta_weight_net.yaml",
+        "Shu et al., NeurIPS 2019",
+        state="a small network and its optimizer",
+        labels=BOTH,
+    ),
+    Method("T-CE", "tce.yaml", WANG, state="count of steps", labels=USES_NEGATIVES),
+    Method("R-CE", "rce.yaml", WANG, labels=USES_NEGATIVES),
+    Method("GCE", "gce.yaml", "Zhang and Sabuncu, NeurIPS 2018", labels=USES_NEGATIVES),
+    Method("SCE", "sce.yaml", "Wang et al., ICCV 2019", labels=USES_NEGATIVES),
+    Method("nnPU", "nnpu.yaml", "Kiryo et al., NeurIPS 2017", labels="positives, class prior"),
+    Method("Rel-MF", "relmf.yaml", "Saito et al., WSDM 2020", state="propensity of each item"),
+    Method(
+        "debiased contrastive",
+        "debiased.yaml",
+        "Chuang et al., NeurIPS 2020",
+        labels="positives, class prior",
+    ),
+    Method("sampled softmax", "softmax.yaml", "Yi et al., RecSys 2019", state="log Q of each item"),
+    Method(
+        "in-batch softmax", "inbatch.yaml", "Yi et al., RecSys 2019", state="log Q of each item"
+    ),
+    Method("BPR", "bpr.yaml", RANKING),
+    Method("DNS", "dns.yaml", "Zhang et al., SIGIR 2013"),
+    Method("DNS(M, N)", "dns_mn.yaml", "Shi et al., WWW 2023"),
+    Method("AOBPR", "aobpr.yaml", "Rendle and Freudenthaler, WSDM 2014"),
+    Method(
+        "RNS",
+        "rns.yaml",
+        "Ding et al., IJCAI 2019",
+        state="factors of each user and item",
+        labels=BOTH,
+    ),
+    Method(
+        "SRNS",
+        "srns.yaml",
+        "Ding et al., NeurIPS 2020",
+        state="eight items of each user, five epochs of scores",
+    ),
+    Method("AHNS", "ahns.yaml", "Lai et al., AAAI 2024"),
+    Method("BNS", "bns.yaml", "Liu and Wang, ICDE 2023", state="count of each item"),
+    Method("PLD", "pld.yaml", "Zhang et al., WWW 2025"),
+)
