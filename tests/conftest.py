@@ -18,6 +18,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ["JSONARGPARSE_DEPRECATION_WARNINGS"] = "off"
 
 
+def pytest_collection_modifyitems(items):
+    """Tests that fork come first, while the process that they copy is small.
+
+    After two thousand other tests about one in a hundred and fifty forked trainings with sparse
+    tables ended with a broken heap in a thread of gloo; from a young process none of thousands did.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("ddp") is None)
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     """Every test starts from the same random state."""
