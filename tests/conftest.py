@@ -22,7 +22,8 @@ def pytest_collection_modifyitems(items):
     """Tests that fork come first, while the process that they copy is small.
 
     After two thousand other tests about one in a hundred and fifty forked trainings with sparse
-    tables ended with a broken heap in a thread of gloo; from a young process none of thousands did.
+    tables ended with a broken heap in a thread of gloo; from a young process none of five hundred
+    did.
     """
     items.sort(key=lambda item: item.get_closest_marker("ddp") is None)
 
