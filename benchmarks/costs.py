@@ -6,7 +6,6 @@ Prints a table, writes it to ``results/costs.json`` and puts it between two comm
 import argparse
 import json
 import logging
-import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -32,9 +31,7 @@ def epoch_of(method: Method, sizes: dict[str, int]) -> Callable[[], float]:
     later epoch starts at once.
     """
     arguments = [f"--data.{name}={value}" for name, value in sizes.items()]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that this process has a command line of its own
-        model, data = method.build("--config=backbone/gmf.yaml", *arguments)
+    model, data = method.build("--config=backbone/gmf.yaml", *arguments)
     for part in (data.sampler, data.resampler):
         if hasattr(part, "start_epoch"):
             part.start_epoch = 0

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 from torch import nn
 
 _paused: "WeakSet[nn.Module]" = WeakSet()
-_periods: "WeakKeyDictionary[nn.Module, object]" = WeakKeyDictionary()
+_promises: list[tuple[nn.Module, object]] = []
 
 
 @contextmanager
@@ -37,15 +37,14 @@ def fixed_parameters(module: nn.Module) -> Iterator[None]:
     A network that computes something from all its parameters then does so once, although training
     is only paused. Without the promise it does so in every forward pass.
     """
-    entered = [m for m in module.modules() if m not in _periods]  # an outer promise goes on
-    _periods.update(dict.fromkeys(entered, object()))
+    _promises.append((module, object()))
     try:
         yield
     finally:
-        for m in entered:
-            del _periods[m]
+        _promises.pop()
 
 
 def fixed_period(module: nn.Module) -> object | None:
-    """The promise of :func:`fixed_parameters` that a module is under; None without one."""
-    return _periods.get(module)
+    """The outermost :func:`fixed_parameters` that a module is under; None without one."""
+    found = (period for root, period in _promises if any(m is module for m in root.modules()))
+    return next(found, None)

@@ -24,7 +24,7 @@ from torch.distributed.tensor import DTensor
 from invlightning.inverse.decisions import Decision, StepRecord
 from invlightning.inverse.directions import DIRECTIONS, DirectionName
 from invlightning.inverse.gradients import averaged, gradients_of
-from invlightning.inverse.moves import Move
+from invlightning.inverse.moves import Move, has_finite_sum
 from invlightning.inverse.rows import UnlabeledRows
 from invlightning.inverse.surroundings import Surroundings
 
@@ -152,13 +152,9 @@ class InnerStep:
         """
         risk = self.labeled_risk()
         gradients = self._gradients(risk)
-        # Infinities and nan show in the sum.
-        sums = [
-            torch.sum(g, dtype=torch.promote_types(g.dtype, torch.float32))
-            for g in (_values(g) for g in gradients if g is not None)
-        ]
-        if sums:
-            self.is_finite &= torch.stack([total.isfinite() for total in sums]).all()
+        finite = [has_finite_sum(_values(g)) for g in gradients if g is not None]
+        if finite:
+            self.is_finite &= torch.stack(finite).all()
         return risk.detach(), gradients
 
     def agree(self, values: Tensor) -> Tensor:

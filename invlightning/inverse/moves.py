@@ -13,6 +13,15 @@ def is_on_host(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu"
 
 
+def has_finite_sum(gradient: Tensor) -> Tensor:
+    """Whether no number overflowed, a scalar; also False where the sum of them does.
+
+    Infinities and nan show in the sum; looking at each number takes thirty times as long.
+    """
+    precision = torch.promote_types(gradient.dtype, torch.float32)
+    return torch.sum(gradient, dtype=precision).isfinite()
+
+
 class Move:
     """One parameter, or the rows of it that a batch touched, with a direction to move along.
 
@@ -35,9 +44,7 @@ class Move:
         self.rows: Tensor | None = None
         if gradient.is_sparse:
             self.rows, gradient = row_totals(gradient)
-        # Infinities and nan show in the sum; looking at each number takes thirty times as long.
-        precision = torch.promote_types(gradient.dtype, torch.float32)
-        self.is_finite = gradient.sum(dtype=precision).isfinite()
+        self.is_finite = has_finite_sum(gradient)
         self.direction = rule(gradient)
         if not (is_on_host(parameter) and self.is_finite):
             # A direction that overflowed must not turn "0 times direction" into nan.

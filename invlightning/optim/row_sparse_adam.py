@@ -36,6 +36,10 @@ class RowSparseAdam(torch.optim.Optimizer):
         ValueError: If an argument is out of its range.
     """
 
+    # Rows stepped since `forget`, by table, None where too many; None before it. Not saved: copies
+    # and pickles start without.
+    _used: dict[Tensor, list[Tensor] | None] | None = None
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -51,9 +55,6 @@ class RowSparseAdam(torch.optim.Optimizer):
             raise ValueError(f"betas must be two numbers in [0, 1), got {betas}.")
         defaults = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults)
-        # Rows with moments, of each table; None where too many or unknown.
-        self._used: dict[Tensor, list[Tensor] | None] = {}
-        self._notes_rows = False
 
     def forget(self) -> None:
         """Forgets the moments and the number of steps of all parameters.
@@ -61,21 +62,21 @@ class RowSparseAdam(torch.optim.Optimizer):
         As ``state.clear()``, which costs what the tables cost; from the second time on this costs
         what the rows cost that were stepped meanwhile.
         """
+        used = self._used if self._used is not None else {}
         for parameter in list(self.state):
-            rows = self._used.get(parameter) if self._notes_rows else None
+            rows = used.get(parameter)
             if rows is None or "row_moments" not in self.state[parameter]:
                 del self.state[parameter]
                 continue
             self.state[parameter]["step"] = 0
             for stepped in rows:
                 self.state[parameter]["row_moments"].index_fill_(0, stepped, 0.0)
-        self._notes_rows = True
         self._used = {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As that of any optimizer."""
         super().load_state_dict(state_dict)
-        self._notes_rows = False
+        self._used = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
@@ -106,20 +107,18 @@ class RowSparseAdam(torch.optim.Optimizer):
             return
         rows, totals = row_totals(gradient)
         table = _row_moments(parameter, state)
-        if self._notes_rows:
-            self._note(parameter, rows)
+        if self._used is not None:
+            noted = self._used.setdefault(parameter, [])
+            # Where the rows are as many as the table has, a new table is cheaper.
+            if noted is not None and len(noted) * len(rows) > len(parameter):
+                self._used[parameter] = None
+            elif noted is not None:
+                noted.append(rows)
         moments, values = table.index_select(0, rows), parameter.index_select(0, rows)
         mean, square = moments.unbind(1)
         update(values, totals, mean, square, state["step"], group)
         write_rows(table, rows, moments)
         write_rows(parameter, rows, values)
-
-    def _note(self, parameter: Tensor, rows: Tensor) -> None:
-        noted = self._used.setdefault(parameter, [])
-        if noted is not None:
-            noted.append(rows)
-            if sum(map(len, noted)) > len(parameter):
-                self._used[parameter] = None  # a new table is cheaper
 
 
 def update(

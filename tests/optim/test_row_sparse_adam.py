@@ -250,3 +250,17 @@ def test_forgetting_dense_parameters():
         optimizer.step()
         optimizer.forget()
         assert not optimizer.state
+
+
+def test_copies_go_on():
+    """Seen to fail when what is noted about rows was set by the constructor alone."""
+    net = nn.Embedding(20, 3, sparse=True)
+    optimizer = RowSparseAdam(net.parameters())
+    optimizer.forget()
+    stepped(net, optimizer, [1, 2])
+    other, again = copy.deepcopy((net, optimizer))
+    stepped(net, optimizer, [2, 3])
+    stepped(other, again, [2, 3])
+    assert torch.equal(net.weight, other.weight)
+    again.forget()
+    assert not any(s["row_moments"].any() for s in again.state.values())

@@ -66,7 +66,7 @@ class KnownPairs:
             )
         _check_range("users", users, num_users)
         _check_range("items", items, num_items)
-        # Three times as fast as torch.unique.
+        # Up to twice as fast as by torch.unique.
         keys = np.sort((users.long() * num_items + items.long()).cpu().numpy())
         first = np.ones(len(keys), dtype=bool)
         np.not_equal(keys[1:], keys[:-1], out=first[1:])
