@@ -96,7 +96,7 @@ class Training:
             self.parameters,
             lambda: self.unlabeled(rows, self.inverse_dual),
             lambda: self.labeled(rows),
-            keep_graphs=rows.users.device.type == "cpu",
+            keep_graphs=True,
         )
         loss = record.loss if record.loss is not None else self.labeled(rows)
         loss.backward()

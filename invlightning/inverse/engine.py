@@ -24,7 +24,7 @@ from torch.distributed.tensor import DTensor
 from invlightning.inverse.decisions import Decision, StepRecord
 from invlightning.inverse.directions import DIRECTIONS, DirectionName
 from invlightning.inverse.gradients import averaged, gradients_of
-from invlightning.inverse.moves import Move, has_finite_sum
+from invlightning.inverse.moves import Move, has_finite_sum, is_on_host
 from invlightning.inverse.rows import UnlabeledRows
 from invlightning.inverse.surroundings import Surroundings
 
@@ -41,7 +41,7 @@ class InnerStep:
         around: Other processes, gradient scaling and sharding, where there are any.
         rows: The unlabeled rows one by one, for decisions about each of them.
         keep_graphs: Whether the risks keep their graphs, so that the one of the chosen candidate
-            can be the loss of the outer step.
+            can be the loss of the outer step. Only on one processor, nowhere else.
 
     Attributes:
         lowest: The lowest risk measured so far with its graph, if graphs are kept.
@@ -65,7 +65,9 @@ class InnerStep:
         self.inner_lr = inner_lr
         self.around = around if around is not None else Surroundings()
         self.rows = rows
-        self.keep_graphs = keep_graphs
+        # Elsewhere the choice would have to be waited for.
+        is_local = self.around.mean is None and is_on_host(self.parameters[0])
+        self.keep_graphs = keep_graphs and is_local
         self.lowest: Tensor | None = None
         self._lowest_risk = float("inf")
         self.moves: list[Move] = []

@@ -18,7 +18,6 @@ from invlightning.inverse import (
     StepRecord,
     Surroundings,
 )
-from invlightning.inverse.moves import is_on_host
 from invlightning.inverse.rows import UnlabeledRows
 from invlightning.losses import UnlabeledLoss
 from invlightning.modes import evaluation_mode
@@ -108,7 +107,7 @@ def inverse_step(
             that defines ``unlabeled_logits(batch)``.
         keep_graphs: Whether the record brings the labeled loss of the chosen candidate, for
             modules whose labeled loss is the same in training and in evaluation mode. Only on one
-            processor: elsewhere the choice would have to be waited for.
+            processor.
 
     Returns:
         What was chosen.
@@ -126,7 +125,6 @@ def inverse_step(
     rows = None
     if criterion is not None and hasattr(module, "unlabeled_logits"):
         rows = UnlabeledRows(module, "unlabeled_logits", batch, criterion)
-    keep_graphs &= module.trainer.world_size == 1 and is_on_host(parameters[0])
     record = engine.step(parameters, lambda: unlabeled_loss(batch), risk, around, rows, keep_graphs)
     seed_batch(batch, OUTER)
     return record

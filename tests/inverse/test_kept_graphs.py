@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from invlightning.inverse import BatchSign, InverseGradient
+from invlightning.inverse import BatchSign, InverseGradient, Surroundings
 from invlightning.inverse.moves import Move
 from tests.inverse.toys import NAMES, Factors, batches, labeled, unlabeled
 
@@ -85,3 +85,13 @@ def test_none_keeps_the_sign_of_zero():
     move.place(torch.tensor(1.0))
     move.place(torch.tensor(0.0))
     assert torch.signbit(theta).tolist() == [True, False]
+
+
+def test_processes_keep_no_loss():
+    """Each would keep that of its own lowest risk. Seen to fail when they did."""
+    net, batch = Factors(), next(batches(1))
+    losses = (lambda: unlabeled(net, batch)), (lambda: labeled(net, batch))
+    engine = InverseGradient(0.1, "adam", BatchSign())
+    around = Surroundings(mean=torch.clone)
+    record = engine.step(list(net.parameters()), *losses, around, keep_graphs=True)
+    assert record.loss is None

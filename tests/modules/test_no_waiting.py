@@ -106,7 +106,7 @@ MODULES = {
 @pytest.fixture(autouse=True)
 def _as_on_an_accelerator(monkeypatch):
     """Takes the forms for accelerators, which never ask for a value or a number of rows."""
-    for module in ("invlightning.inverse.moves", "invlightning.modules.adapter"):
+    for module in ("invlightning.inverse.moves", "invlightning.inverse.engine"):
         monkeypatch.setattr(f"{module}.is_on_host", lambda tensor: False)
     monkeypatch.setattr(Tower, "_half_of_rows", Tower._half)
     monkeypatch.setattr(row_sparse, "_distinct_totals", row_sparse._repeated_totals)
