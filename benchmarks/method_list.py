@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 import invlightning as il
-from invlightning.command.configs_lookup import packaged_configs
+from invlightning.cli.configs_lookup import packaged_configs
 
 # What a method does with labels. Where it only uses true negatives, it works without them too.
 POSITIVES = "positives"
@@ -100,7 +100,12 @@ METHODS = (
     ),
     Method("IG, phased", None, IDL, labels=BOTH, base="ig_ncf.yaml"),
     Method(
-        "IG, joint", None, IDL, labels=BOTH, base="ig_ncf.yaml", options=("--model.schedule=joint",)
+        "IG, every batch",
+        None,
+        IDL,
+        labels=BOTH,
+        base="ig_ncf.yaml",
+        options=("--model.schedule=every_batch",),
     ),
     Method("IG, per example", "ig_sign.yaml", IDL, labels=BOTH),
     Method("IG, reweighting", "ig_reweight.yaml", "Ren et al., ICML 2018", labels=BOTH),

@@ -110,7 +110,7 @@ def neumf() -> pl.LightningModule:
     """NeuMF with hidden layers of 128 and 64, by binary cross entropy."""
     return il.Recommender(
         partial(il.backbones.NeuMF, embedding_dim=64, num_layers=2, dropout=0.3),
-        unlabeled_loss=il.losses.SampledNegativeLoss(),
+        unlabeled_loss=il.losses.NaiveNegativeLoss(),
         optimizer=partial(torch.optim.Adam, lr=1e-3, weight_decay=1e-5),
         top_k=10,
     )

@@ -12,7 +12,7 @@ import invlightning as il
 from benchmarks.figures import Figure
 from benchmarks.timing import device_clock, interleave, threads
 from invlightning.inverse import BatchSign, InverseGradient
-from invlightning.losses import BinaryCrossEntropy, InverseDualLoss, SampledNegativeLoss
+from invlightning.losses import BinaryCrossEntropy, InverseDualLoss, NaiveNegativeLoss
 
 Step = Callable[[], object]
 
@@ -55,7 +55,7 @@ class Training:
         self.rows = rows
         self.engine = InverseGradient(1e-3, "adam", BatchSign())
         self.cross_entropy = BinaryCrossEntropy()
-        self.inverse_dual, self.negative = InverseDualLoss(), SampledNegativeLoss()
+        self.inverse_dual, self.negative = InverseDualLoss(), NaiveNegativeLoss()
 
     def labeled(self, rows: Rows) -> Tensor:
         """Loss of the labeled rows."""

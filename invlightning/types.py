@@ -1,4 +1,4 @@
-"""Batches and the legend of shapes.
+"""Batches, what is known before training, and the legend of shapes.
 
 Shapes in docstrings use: B rows of a batch, K unlabeled items a row, U users, I items, N rows of a
 data set, S and T entries of flattened per-user lists. Users and items are int64 indices
@@ -69,3 +69,30 @@ class RankingBatch(NamedTuple):
     seen_items: Tensor
     target_rows: Tensor
     target_items: Tensor
+
+
+class TrainingFacts(NamedTuple):
+    """The labeled training rows, and features of users and items.
+
+    Validation and test rows are no part of it.
+
+    Attributes:
+        users: ``(N,)`` user indices, int64.
+        items: ``(N,)`` item indices, int64.
+        labels: ``(N,)`` 0.0 or 1.0.
+        timestamps: ``(N,)`` times, int64; None where the data has none.
+        user_features: ``(U, Fu)`` numbers; None where the data has none.
+        item_features: ``(I, Fi)`` numbers; None where the data has none.
+    """
+
+    users: Tensor
+    items: Tensor
+    labels: Tensor
+    timestamps: Tensor | None = None
+    user_features: Tensor | None = None
+    item_features: Tensor | None = None
+
+    def positives(self) -> tuple[Tensor, Tensor]:
+        """Users and items of the positive rows, ``(E,)`` each."""
+        positive = self.labels > 0
+        return self.users[positive], self.items[positive]

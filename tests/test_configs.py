@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from invlightning.cli import run
-from invlightning.command.configs_lookup import config_folder, find_config, packaged_configs
-from tests.config_runs import CONFIGS, QUICK, TINY, content, holds, saved_config
-from tests.tiny_data import (
+from invlightning.cli.configs_lookup import config_folder, find_config, packaged_configs
+from tests.helpers.config_runs import CONFIGS, QUICK, TINY, content, holds, saved_config
+from tests.helpers.tiny_data import (
     write_coat,
     write_kuairand,
     write_kuairec,

@@ -12,7 +12,7 @@ import torch
 
 import invlightning as il
 from invlightning.backbones import GMF, NeuMF
-from invlightning.inverse.row_sparse import row_totals
+from invlightning.sparse import row_totals
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -25,17 +25,17 @@ BACKBONES = {
 }
 MODULES = {
     "idl": partial(il.Recommender, unlabeled_loss=il.losses.InverseDualLoss(prior=0.3)),
-    "ig": partial(il.InverseGradientRecommender, schedule="joint", direction="sgd"),
+    "ig": partial(il.InverseGradientRecommender, schedule="every_batch", direction="sgd"),
     "ig phased": partial(il.InverseGradientRecommender, direction="sgd"),
     "ig by row": partial(
         il.InverseGradientRecommender,
-        schedule="joint",
+        schedule="every_batch",
         direction="sgd",
         decision=il.inverse.PerExampleReweight(),
     ),
     "ig by net": partial(
         il.InverseGradientRecommender,
-        schedule="joint",
+        schedule="every_batch",
         direction="sgd",
         decision=il.inverse.MetaWeightNet(),
     ),

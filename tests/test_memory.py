@@ -7,7 +7,7 @@ import torch
 
 import invlightning as il
 from invlightning import memory
-from invlightning.backbones import parts
+from invlightning.backbones.layers import embedding
 
 MEMINFO = "MemTotal: 9000 kB\nMemFree: 100 kB\nMemAvailable: 3000 kB\nSwapFree: 500 kB\n"
 
@@ -22,11 +22,11 @@ def test_backbones_tell_bytes_needed_and_available(monkeypatch, backbone):
 
 def test_a_table_that_just_fits_is_made(monkeypatch):
     monkeypatch.setattr(memory, "available_bytes", lambda device: 640)
-    assert parts.embedding_table(10, 16, sparse=False).weight.shape == (10, 16)
+    assert embedding.embedding_table(10, 16, sparse=False).weight.shape == (10, 16)
     with pytest.raises(MemoryError, match="704 bytes"):
-        parts.embedding_table(11, 16, sparse=False)
+        embedding.embedding_table(11, 16, sparse=False)
     monkeypatch.setattr(memory, "available_bytes", lambda device: None)
-    assert parts.embedding_table(11, 16, sparse=False).weight.shape == (11, 16)
+    assert embedding.embedding_table(11, 16, sparse=False).weight.shape == (11, 16)
 
 
 def test_the_precision_counts(monkeypatch):
@@ -34,7 +34,7 @@ def test_the_precision_counts(monkeypatch):
     torch.set_default_dtype(torch.float64)
     try:
         with pytest.raises(MemoryError, match="1,280 bytes"):
-            parts.embedding_table(10, 16, sparse=False)
+            embedding.embedding_table(10, 16, sparse=False)
     finally:
         torch.set_default_dtype(torch.float32)
 

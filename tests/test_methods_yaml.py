@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from invlightning.cli import run
-from tests.config_runs import CONFIGS, QUICK, TINY, KeepStart, content, holds, saved_config
+from tests.helpers.config_runs import CONFIGS, QUICK, TINY, KeepStart, content, holds, saved_config
 
 METHODS = sorted(path.stem for path in (CONFIGS / "method").glob("*.yaml"))
 BACKBONES = ["gmf", "neumf", "lightgcn"]
@@ -41,7 +41,7 @@ def test_method_trains_and_evaluates(method, backbone, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ["bce_ncf.yaml", f"method/{method}.yaml", f"backbone/{backbone}.yaml"]
     overlay, flags = at_once(content(names[1]))
-    callback = "--trainer.callbacks+=tests.config_runs.KeepStart"
+    callback = "--trainer.callbacks+=tests.helpers.config_runs.KeepStart"
     given = [f"--config={name}" for name in names]
     cli = run(["fit", *given, *QUICK, *TINY, *flags, callback])
 

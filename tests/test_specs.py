@@ -30,7 +30,7 @@ def test_arguments_are_recorded_by_name():
 
 def test_wrong_arguments_fail_as_usual():
     with pytest.raises(TypeError, match="unexpected"):
-        il.losses.SampledNegativeLoss(w=1)
+        il.losses.NaiveNegativeLoss(w=1)
     with pytest.raises(TypeError, match="whose values have no names"):
         Unnamed(1)
 

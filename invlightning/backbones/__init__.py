@@ -7,15 +7,15 @@ from invlightning.backbones.deepfm import DeepFM
 from invlightning.backbones.dmf import DMF
 from invlightning.backbones.exposure_mf import ExposureMF
 from invlightning.backbones.factorization_machine import FactorizationMachine
-from invlightning.backbones.facts import TrainingFacts
 from invlightning.backbones.gmf import GMF
 from invlightning.backbones.gru4rec import GRU4Rec
+from invlightning.backbones.layers.propagated import TableBackbone
+from invlightning.backbones.layers.sequence import SequenceBackbone
 from invlightning.backbones.lightgcn import LightGCN
 from invlightning.backbones.mlp import MLP
 from invlightning.backbones.neumf import NeuMF
 from invlightning.backbones.sasrec import SASRec
-from invlightning.backbones.sequence import SequenceBackbone
-from invlightning.backbones.tables import TableBackbone
+from invlightning.types import TrainingFacts
 
 __all__ = [
     "CML",

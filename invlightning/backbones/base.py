@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from invlightning.backbones.facts import TrainingFacts
 from invlightning.specs import Specified
+from invlightning.types import TrainingFacts
 
 
 class Backbone(Specified, nn.Module, ABC):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from invlightning.backbones.base import Backbone
-from invlightning.backbones.parts import check_sizes, embedding_table
+from invlightning.backbones.layers.embedding import check_sizes, embedding_table
 
 
 class CML(Backbone):

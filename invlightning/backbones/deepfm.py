@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from invlightning.backbones.factorization_machine import FactorizationMachine
-from invlightning.backbones.parts import item_blocks, output_layer
+from invlightning.backbones.layers.tower import item_blocks, output_layer
 
 
 class DeepFM(FactorizationMachine):

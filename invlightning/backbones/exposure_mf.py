@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.exposure_em import UNLABELED, fit_exposure_mf
-from invlightning.backbones.facts import FactTensors, TrainingFacts
-from invlightning.backbones.parts import check_sizes
+from invlightning.backbones.layers.embedding import check_sizes
+from invlightning.backbones.layers.fact_tensors import FactTensors
+from invlightning.types import TrainingFacts
 
 
 class FittedFactors(FactTensors):

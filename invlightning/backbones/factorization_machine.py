@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from invlightning.backbones.base import Backbone
-from invlightning.backbones.facts import FactTensors, TrainingFacts
-from invlightning.backbones.parts import check_sizes, embedding_table
+from invlightning.backbones.layers.embedding import check_sizes, embedding_table
+from invlightning.backbones.layers.fact_tensors import FactTensors
+from invlightning.types import TrainingFacts
 
 
 class FeatureSide(FactTensors):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from invlightning.backbones.sequence import SequenceBackbone
+from invlightning.backbones.layers.sequence import SequenceBackbone
 
 
 class GatedUnit(nn.Module):

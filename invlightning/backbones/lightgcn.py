@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from invlightning.backbones.facts import TrainingFacts
-from invlightning.backbones.pairs import PositivePairs, linear_map
-from invlightning.backbones.parts import check_sizes, embedding_table
-from invlightning.backbones.tables import TableBackbone, Tables
+from invlightning.backbones.layers.embedding import check_sizes, embedding_table
+from invlightning.backbones.layers.graph import PositivePairs, linear_map
+from invlightning.backbones.layers.propagated import TableBackbone, Tables
+from invlightning.types import TrainingFacts
 
 
 class LightGCN(TableBackbone):

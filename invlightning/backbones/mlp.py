@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from invlightning.backbones.base import Backbone
-from invlightning.backbones.parts import Tower, check_sizes, output_layer
+from invlightning.backbones.layers.embedding import check_sizes
+from invlightning.backbones.layers.tower import Tower, output_layer
 
 
 class MLP(Backbone):

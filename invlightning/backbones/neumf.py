@@ -5,8 +5,9 @@ from torch import Tensor
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.gmf import GMF
+from invlightning.backbones.layers.embedding import check_sizes
+from invlightning.backbones.layers.tower import FactorProduct, Tower, output_layer
 from invlightning.backbones.mlp import MLP
-from invlightning.backbones.parts import FactorProduct, Tower, check_sizes, output_layer
 
 
 class NeuMF(Backbone):

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from invlightning.backbones.sequence import SequenceBackbone
+from invlightning.backbones.layers.sequence import SequenceBackbone
 
 
 class CausalBlock(nn.Module):

@@ -35,7 +35,8 @@ class InverseGradientCallback(pl.Callback):
     Args:
         inner_lr: Length of the inner step.
         direction: Rule of the inner step: ``adam``, ``sgd`` or ``sign``.
-        schedule: ``joint`` takes a step on every batch, ``phased`` on the meta part of the data.
+        schedule: ``every_batch`` takes a step on every batch, ``phased`` on the meta part of the
+            data.
         decision: Judges the step. None means one choice a batch, as in the paper.
         outer_state: ``fresh`` forgets the state of the optimizer at every inverse gradient step.
         unlabeled_loss: Takes the place of the module's own, over a module with
@@ -50,7 +51,7 @@ class InverseGradientCallback(pl.Callback):
         self,
         inner_lr: float = 1e-3,
         direction: DirectionName = "adam",
-        schedule: Schedule = "joint",
+        schedule: Schedule = "every_batch",
         decision: Decision | None = None,
         outer_state: OuterState = "persistent",
         unlabeled_loss: UnlabeledLoss | None = None,

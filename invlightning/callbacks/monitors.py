@@ -8,11 +8,11 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from invlightning.data.samplers import KnownPairs
+from invlightning.evaluation_mode import evaluation_mode
 from invlightning.inverse.decisions import DIRECT, INVERSE, NONE
 from invlightning.losses import InverseDualLoss
 from invlightning.losses.functional import inverse_dual_weights
 from invlightning.metrics.functional import auc
-from invlightning.modes import evaluation_mode
 from invlightning.modules.adapter import check_losses
 from invlightning.modules.trainer_data import implicit_data, train_labels
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.loader import check_columns, check_sharding
-from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.types import LabeledBatch, RankingBatch
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from invlightning.data.columns import Column, as_arrow, as_ids, as_timestamps, refuse
 from invlightning.data.filters import core_mask, last_rows, own_part_rows, pair_keys
-from invlightning.data.labels import label
+from invlightning.data.reading.columns import Column, as_arrow, as_ids, as_timestamps, refuse
+from invlightning.data.reading.labels import label
 from invlightning.data.vocabulary import Vocabulary
 
 POSITIVES_ONLY = (

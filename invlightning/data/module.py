@@ -19,7 +19,7 @@ from invlightning.data.samplers import (
     PositiveResampler,
     UniformSampler,
 )
-from invlightning.modes import evaluation_mode, fixed_parameters
+from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
 from invlightning.types import LabeledBatch, RankingBatch
 
 

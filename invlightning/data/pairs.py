@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from invlightning.data.interactions import Interactions
-from invlightning.data.samplers.known_pairs import KnownPairs
+from invlightning.data.known_pairs import KnownPairs
 
 
 def pairs_of(interactions: Interactions, rows: NDArray[np.int64] | NDArray[np.bool_]) -> KnownPairs:

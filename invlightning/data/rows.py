@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from invlightning.data.cache import LEAST_BYTES, cached
 from invlightning.data.interactions import Interactions, RawTable, prepare
+from invlightning.data.reading.cache import LEAST_BYTES, cached
 from invlightning.data.splits import RandomSplit, Split, meta_rows, thin_labels
 from invlightning.specs import import_path, to_spec
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from invlightning.data.columns import Column, as_ids
+from invlightning.data.reading.columns import Column, as_ids
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,16 +1,17 @@
 """The meta-learning step in plain PyTorch; needs nothing of Lightning."""
 
+from invlightning.inverse.context import StepContext
 from invlightning.inverse.decisions import BatchSign, Decision, StepRecord
 from invlightning.inverse.directions import DirectionName
-from invlightning.inverse.engine import InnerStep, InverseGradient
+from invlightning.inverse.engine import InverseGradient
 from invlightning.inverse.meta_weight_net import MetaWeightNet
 from invlightning.inverse.per_example import (
     PerExampleDecision,
     PerExampleReweight,
     PerExampleSign,
 )
-from invlightning.inverse.rows import UnlabeledRows
-from invlightning.inverse.surroundings import Surroundings
+from invlightning.inverse.step import InnerStep
+from invlightning.inverse.unlabeled_rows import UnlabeledRows
 
 __all__ = [
     "BatchSign",
@@ -22,7 +23,7 @@ __all__ = [
     "PerExampleDecision",
     "PerExampleReweight",
     "PerExampleSign",
+    "StepContext",
     "StepRecord",
-    "Surroundings",
     "UnlabeledRows",
 ]

@@ -1,15 +1,13 @@
 """Decisions: how much of the direction that unlabeled rows propose is followed."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from invlightning.inverse.step import InnerStep
 from invlightning.specs import Specified
-
-if TYPE_CHECKING:
-    from invlightning.inverse.engine import InnerStep
 
 NONE, INVERSE, DIRECT = 0, 1, 2
 
@@ -49,7 +47,7 @@ class Decision(Specified, ABC):
     looks_at_rows: ClassVar[bool] = False
 
     @abstractmethod
-    def decide(self, step: "InnerStep") -> StepRecord:
+    def decide(self, step: InnerStep) -> StepRecord:
         """Moves the parameters to where the next outer step starts.
 
         Args:
@@ -87,7 +85,7 @@ class BatchSign(Decision):
     WSDM 2024, Inverse Gradient.
     """
 
-    def decide(self, step: "InnerStep") -> StepRecord:
+    def decide(self, step: InnerStep) -> StepRecord:
         """See :meth:`Decision.decide`."""
         step.propose()
         candidates = torch.arange(3, device=step.device)

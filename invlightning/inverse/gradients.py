@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from invlightning.inverse.surroundings import Surroundings
+from invlightning.inverse.context import StepContext
 
 _INDEX = 8  # bytes of an int64
 
@@ -30,7 +30,7 @@ def gradients_of(loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor | No
 
 
 def averaged(
-    gradients: Sequence[Tensor | None], parameters: Sequence[Tensor], around: Surroundings
+    gradients: Sequence[Tensor | None], parameters: Sequence[Tensor], context: StepContext
 ) -> list[Tensor | None]:
     """Averages gradients over processes; a missing one counts as zero.
 
@@ -38,19 +38,19 @@ def averaged(
     processes travel, in one message and one for their numbers.
     """
     result = list(gradients)
-    if around.mean is None:
+    if context.mean is None:
         return result
     own = [i for i, p in enumerate(parameters) if not isinstance(p, DTensor)]
-    by_rows = around.row_sparse if around.gather is not None else frozenset()
+    by_rows = context.row_sparse if context.gather is not None else frozenset()
     sparse = [i for i in own if id(parameters[i]) in by_rows]
     dense = [i for i in own if id(parameters[i]) not in by_rows]
     if dense:
         parts = [_dense(gradients[i], parameters[i]) for i in dense]
-        flat = around.mean(torch.cat([part.reshape(-1) for part in parts]))
+        flat = context.mean(torch.cat([part.reshape(-1) for part in parts]))
         for i, mean in zip(dense, torch.split(flat, [p.numel() for p in parts]), strict=True):
             result[i] = mean.view_as(parameters[i]).to(parameters[i].dtype)
-    if sparse and around.gather is not None:
-        rows = mean_rows([_row_sparse(gradients[i], parameters[i]) for i in sparse], around.gather)
+    if sparse and context.gather is not None:
+        rows = mean_rows([_row_sparse(gradients[i], parameters[i]) for i in sparse], context.gather)
         for i, mean in zip(sparse, rows, strict=True):
             result[i] = mean
     return result

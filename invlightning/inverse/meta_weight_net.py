@@ -11,7 +11,7 @@ from invlightning.inverse.directions import sgd
 from invlightning.inverse.per_example import follow, rows_of, weighted_loss
 
 if TYPE_CHECKING:
-    from invlightning.inverse.engine import InnerStep
+    from invlightning.inverse.step import InnerStep
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # of Adam
 

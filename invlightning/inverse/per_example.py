@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from invlightning.inverse.decisions import Decision, StepRecord
-from invlightning.inverse.rows import UnlabeledRows
+from invlightning.inverse.unlabeled_rows import UnlabeledRows
 
 if TYPE_CHECKING:
-    from invlightning.inverse.engine import InnerStep
+    from invlightning.inverse.step import InnerStep
 
 
 class PerExampleDecision(Decision):

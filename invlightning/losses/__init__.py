@@ -7,11 +7,11 @@ from invlightning.losses.bpr import BPRLoss
 from invlightning.losses.debiased_contrastive import DebiasedContrastiveLoss
 from invlightning.losses.generalized_cross_entropy import GeneralizedCrossEntropy
 from invlightning.losses.inverse_dual import InverseDualLoss
+from invlightning.losses.naive_negative import NaiveNegativeLoss
 from invlightning.losses.non_negative_pu import NonNegativePULoss
+from invlightning.losses.pooled_rows import PooledRowsLoss
 from invlightning.losses.relevance import RelevanceLoss
 from invlightning.losses.reweighted import ReweightedLoss
-from invlightning.losses.sampled_as_negative import SampledAsNegativeLoss
-from invlightning.losses.sampled_negative import SampledNegativeLoss
 from invlightning.losses.sampled_softmax import SampledSoftmaxLoss
 from invlightning.losses.symmetric_cross_entropy import SymmetricCrossEntropy
 from invlightning.losses.truncated import TruncatedLoss
@@ -24,11 +24,11 @@ __all__ = [
     "InverseDualLoss",
     "JointLoss",
     "LabeledLoss",
+    "NaiveNegativeLoss",
     "NonNegativePULoss",
+    "PooledRowsLoss",
     "RelevanceLoss",
     "ReweightedLoss",
-    "SampledAsNegativeLoss",
-    "SampledNegativeLoss",
     "SampledSoftmaxLoss",
     "SymmetricCrossEntropy",
     "TruncatedLoss",

@@ -10,7 +10,7 @@ class GeneralizedCrossEntropy(LabeledLoss):
     """Between cross entropy and absolute error: a wrong label has a bounded loss.
 
     The loss (1 - P^q) / q of the likelihood P of the label is at most 1 / q, and its gradient is
-    that of cross entropy times P^q. With :class:`~invlightning.losses.SampledAsNegativeLoss` it
+    that of cross entropy times P^q. With :class:`~invlightning.losses.PooledRowsLoss` it
     covers unlabeled rows too. Source: Zhang & Sabuncu, NeurIPS 2018, arXiv 1805.07836, whose
     experiments use q = 0.7.
 

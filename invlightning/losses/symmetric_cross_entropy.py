@@ -10,7 +10,7 @@ class SymmetricCrossEntropy(LabeledLoss):
     """Cross entropy plus its reverse, which is bounded and forgives wrong labels.
 
     The loss is alpha CE + beta RCE with RCE = -log_zero * (1 - P), P the likelihood of the label.
-    With :class:`~invlightning.losses.SampledAsNegativeLoss` it covers unlabeled rows too. Source:
+    With :class:`~invlightning.losses.PooledRowsLoss` it covers unlabeled rows too. Source:
     Wang et al., ICCV 2019, arXiv 1908.06112; ``alpha`` and ``beta`` as there for ten classes. The
     released code takes log 0 for log(1e-4) = -9.21.
 

@@ -10,22 +10,22 @@ from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
 from invlightning.data.seeding import mix_seed
+from invlightning.evaluation_mode import evaluation_mode
 from invlightning.inverse import (
     BatchSign,
     Decision,
     DirectionName,
     InverseGradient,
+    StepContext,
     StepRecord,
-    Surroundings,
 )
-from invlightning.inverse.rows import UnlabeledRows
+from invlightning.inverse.unlabeled_rows import UnlabeledRows
 from invlightning.losses import UnlabeledLoss
-from invlightning.modes import evaluation_mode
 from invlightning.modules.checks import sparse_tables
 from invlightning.modules.trainer_data import any_data, implicit_data, train_labels
 from invlightning.optim import RowSparseAdam
 
-Schedule = Literal["phased", "joint"]
+Schedule = Literal["phased", "every_batch"]
 OuterState = Literal["persistent", "fresh"]
 INNER, OUTER = 1, 2
 
@@ -41,20 +41,20 @@ def is_inverse_batch(schedule: Schedule, batch: Any) -> bool:
     """Whether this batch takes an inverse gradient step.
 
     Args:
-        schedule: ``joint`` takes one on every batch, ``phased`` on batches of the meta part.
+        schedule: ``every_batch`` takes one on every batch, ``phased`` on batches of the meta part.
         batch: For ``phased``, a batch with a boolean ``is_meta``.
 
     Raises:
         ValueError: If the schedule is unknown or the batch does not tell its part.
     """
-    if schedule not in ("phased", "joint"):
-        raise ValueError(f"schedule must be 'phased' or 'joint', got {schedule!r}.")
-    if schedule == "joint":
+    if schedule not in ("phased", "every_batch"):
+        raise ValueError(f"schedule must be 'phased' or 'every_batch', got {schedule!r}.")
+    if schedule == "every_batch":
         return True
     if not hasattr(batch, "is_meta"):
         raise ValueError(
             f"schedule='phased' needs batches with an attribute is_meta, got "
-            f"{type(batch).__name__}: use a data module of invlightning, or schedule='joint'."
+            f"{type(batch).__name__}: use a data module of invlightning, or schedule='every_batch'."
         )
     return bool(batch.is_meta)
 
@@ -117,26 +117,28 @@ def inverse_step(
         with evaluation_mode(module):
             return labeled_loss(batch)
 
-    around = surroundings(module)
-    if around.moved is not None:
-        around.moved()  # a gathered module does not show the parameters that the optimizer steps
+    context = step_context(module)
+    if context.moved is not None:
+        context.moved()  # a gathered module does not show the parameters that the optimizer steps
     seed_batch(batch, INNER)
     parameters = [p for p in module.parameters() if p.requires_grad]
     rows = None
     if criterion is not None and hasattr(module, "unlabeled_logits"):
         rows = UnlabeledRows(module, "unlabeled_logits", batch, criterion)
-    record = engine.step(parameters, lambda: unlabeled_loss(batch), risk, around, rows, keep_graphs)
+    record = engine.step(
+        parameters, lambda: unlabeled_loss(batch), risk, context, rows, keep_graphs
+    )
     seed_batch(batch, OUTER)
     return record
 
 
-def surroundings(module: pl.LightningModule) -> Surroundings:
+def step_context(module: pl.LightningModule) -> StepContext:
     """What the trainer of ``module`` adds around a step."""
     trainer = module.trainer
     strategy = trainer.strategy
     scaler = getattr(trainer.precision_plugin, "scaler", None)
     if trainer.world_size == 1:
-        return Surroundings(scaler=scaler)
+        return StepContext(scaler=scaler)
 
     def mean(values: Tensor) -> Tensor:
         reduced: Tensor = strategy.reduce(values, reduce_op="mean")
@@ -154,7 +156,7 @@ def surroundings(module: pl.LightningModule) -> Surroundings:
                 m.reshard()
 
     row_sparse = frozenset(id(table.weight) for table in sparse_tables(module))
-    return Surroundings(mean, gather, row_sparse, scaler, reshard)
+    return StepContext(mean, gather, row_sparse, scaler, reshard)
 
 
 def check_losses(module: pl.LightningModule, *names: str) -> None:
@@ -181,7 +183,7 @@ def check_phases(trainer: pl.Trainer, schedule: Schedule) -> None:
     if schedule == "phased" and meta is not None and not meta.any():
         raise ValueError(
             "schedule='phased' takes inverse gradient steps on the meta part, but the data module "
-            "has none: set meta_fraction above 0, or use schedule='joint'."
+            "has none: set meta_fraction above 0, or use schedule='every_batch'."
         )
 
 

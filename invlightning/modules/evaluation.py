@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from invlightning.backbones import Backbone
+from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
 from invlightning.metrics import LabeledMetrics, RankingMetrics
 from invlightning.metrics.functional import ranking_hits, top_unseen
-from invlightning.modes import evaluation_mode, fixed_parameters
 from invlightning.modules.vocabularies import Vocabularies
 from invlightning.types import LabeledBatch, RankingBatch
 

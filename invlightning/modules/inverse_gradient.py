@@ -62,8 +62,9 @@ class InverseGradientMixin(_Module):
         inner_lr: Length of the inner step; must be set.
         direction: Rule of the inner step: ``adam``, ``sgd`` or ``sign``.
         decision: Judges the step; None means one choice a batch among direct, none and inverse.
-        schedule: ``joint`` takes an inverse gradient step on every batch; ``phased`` on batches
-            whose ``is_meta`` is true, the others being supervised steps on the labeled loss.
+        schedule: ``every_batch`` takes an inverse gradient step on every batch; ``phased`` on
+            batches whose ``is_meta`` is true, the others being supervised steps on the labeled
+            loss.
         outer_state: ``fresh`` forgets the state of the optimizer at every inverse gradient step,
             as the reference implementation does; ``persistent`` keeps it.
         varies_in_training: Whether ``labeled_loss`` may differ between training and evaluation
@@ -75,7 +76,7 @@ class InverseGradientMixin(_Module):
     inner_lr: float
     direction: DirectionName = "adam"
     decision: Decision | None = None
-    schedule: Schedule = "joint"
+    schedule: Schedule = "every_batch"
     outer_state: OuterState = "persistent"
     varies_in_training: bool = True
     last_step: StepRecord | None = None
@@ -235,7 +236,7 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
     """A recommender trained with inverse gradients.
 
     On the supervised part of an epoch it takes plain steps on the labeled loss. On the meta part
-    (``schedule="phased"``) or on every batch (``schedule="joint"``) it first tries the direct
+    (``schedule="phased"``) or on every batch (``schedule="every_batch"``) it first tries the direct
     step, the inverse step and none along the gradient of the unlabeled loss, goes to the one with
     the lowest labeled loss, and takes the plain step from there.
 
@@ -259,7 +260,7 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
         direction: Rule of the inner step: ``adam`` (first step of a fresh Adam), ``sgd`` or
             ``sign``.
         schedule: ``phased`` (a supervised pass, then inverse gradients on the meta part of the
-            data) or ``joint`` (inverse gradients on every batch).
+            data) or ``every_batch`` (inverse gradients on every batch).
         decision: Judges the step. None means one choice a batch, as in the paper.
         outer_state: ``persistent`` keeps the state of the optimizer; ``fresh`` forgets it at
             every inverse gradient step, as the released code does.

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invlightning.inverse.row_sparse import row_totals, write_rows
 from invlightning.memory import empty_table
+from invlightning.sparse import row_totals, write_rows
 
 
 class RowSparseAdam(torch.optim.Optimizer):

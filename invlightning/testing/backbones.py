@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from invlightning.backbones.base import Backbone
-from invlightning.backbones.facts import TrainingFacts
 from invlightning.testing.modules import ModuleTests
+from invlightning.types import TrainingFacts
 
 
 class BackboneTests(ModuleTests):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invlightning.inverse import Decision, DirectionName, StepRecord, Surroundings
+from invlightning.inverse import Decision, DirectionName, StepContext, StepRecord
 from invlightning.specs import to_spec
 from invlightning.testing.inner_steps import UNUSED_ITEM, UNUSED_USER, InnerStepProblem
 
@@ -178,7 +178,7 @@ class DecisionTests:
             seen.append(values)
             return (values + values) / 2
 
-        together.step(self.make(), around=Surroundings(mean))
+        together.step(self.make(), context=StepContext(mean))
         assert _equal(together.values(), alone.values())
         assert len(seen) > 1, "a direction and what is decided on must be agreed on"
 
@@ -187,12 +187,12 @@ class DecisionTests:
         plain, scaled = self.problem(), self.problem()
         scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
         plain.step(self.make())
-        scaled.step(self.make(), around=Surroundings(scaler=scaler))
+        scaled.step(self.make(), context=StepContext(scaler=scaler))
         assert _close(scaled.values(), plain.values())
         assert scaler.get_scale() == 1024
         before = scaled.values()
         scaled.logit_factor = math.inf
-        scaled.step(self.make(), around=Surroundings(scaler=scaler))
+        scaled.step(self.make(), context=StepContext(scaler=scaler))
         assert _equal(scaled.values(), before)
         assert scaler.get_scale() == 512
 

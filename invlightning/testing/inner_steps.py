@@ -8,8 +8,8 @@ from invlightning.inverse import (
     Decision,
     DirectionName,
     InverseGradient,
+    StepContext,
     StepRecord,
-    Surroundings,
     UnlabeledRows,
 )
 
@@ -94,14 +94,14 @@ class InnerStepProblem(nn.Module):
         decision: Decision,
         inner_lr: float = 0.3,
         direction: DirectionName = "sgd",
-        around: Surroundings | None = None,
+        context: StepContext | None = None,
     ) -> StepRecord:
         """Takes one inner step in place and returns its record."""
         return InverseGradient(inner_lr, direction, decision).step(
             list(self.parameters()),
             lambda: self.criterion(self.unlabeled_logits(self.rows)),
             self.labeled_risk,
-            around,
+            context,
             UnlabeledRows(self, "unlabeled_logits", self.rows, self.criterion),
         )
 

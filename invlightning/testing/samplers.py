@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import NegativeSampler
-from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.specs import to_spec
 from invlightning.types import LabeledBatch
 

@@ -4,7 +4,8 @@ from functools import partial
 import pytest
 import torch
 
-from invlightning.backbones import GMF, MLP, BiasedMF, NeuMF, parts
+from invlightning.backbones import GMF, MLP, BiasedMF, NeuMF
+from invlightning.backbones.layers import tower
 from invlightning.testing import BackboneTests
 from tests.reference import backbones as oracle
 
@@ -62,7 +63,7 @@ def test_logits_match_the_formula(cls):
 @pytest.mark.parametrize("cls", SMALL)
 @pytest.mark.parametrize("floats", [1, 200, 10**6])
 def test_scores_equal_logits_in_single_precision(cls, floats, monkeypatch):
-    monkeypatch.setattr(parts, "_CPU_BLOCK_FLOATS", floats)  # one item a block ... one block
+    monkeypatch.setattr(tower, "_CPU_BLOCK_FLOATS", floats)  # one item a block ... one block
     backbone = awake(cls)
     users = torch.tensor([3, 0, 3])
     pairwise = backbone(users.repeat_interleave(ITEMS), torch.arange(ITEMS).repeat(3)).view(3, -1)

@@ -7,7 +7,7 @@ import torch
 from invlightning.backbones import ExposureMF, exposure_em
 from invlightning.backbones.exposure_em import exposure_posterior, fit_exposure_mf
 from invlightning.testing import BackboneTests
-from tests.facts import ITEMS, USERS, all_pairs, make_facts
+from tests.helpers.facts import ITEMS, USERS, all_pairs, make_facts
 from tests.reference import exposure as oracle
 
 SETTINGS = {"regularization": 0.3, "precision": 2.0, "prior": (1.5, 3.0)}

@@ -5,9 +5,11 @@ from functools import partial
 import pytest
 import torch
 
-from invlightning.backbones import CML, BiasedMF, DeepFM, FactorizationMachine, TrainingFacts, parts
+from invlightning.backbones import CML, BiasedMF, DeepFM, FactorizationMachine
+from invlightning.backbones.layers import tower
 from invlightning.testing import BackboneTests
-from tests.facts import ITEMS, USERS, all_pairs, awake, make_facts, state_of
+from invlightning.types import TrainingFacts
+from tests.helpers.facts import ITEMS, USERS, all_pairs, awake, make_facts, state_of
 from tests.reference import feature_backbones as oracle
 
 DEEP = partial(DeepFM, hidden_dim=6, num_layers=2)
@@ -105,7 +107,7 @@ def test_a_machine_of_ids_is_biased_matrix_factorization():
 
 @pytest.mark.parametrize("floats", [1, 200, 10**6])
 def test_deepfm_in_blocks(floats, monkeypatch):
-    monkeypatch.setattr(parts, "_CPU_BLOCK_FLOATS", floats)
+    monkeypatch.setattr(tower, "_CPU_BLOCK_FLOATS", floats)
     backbone = awake(DEEP(USERS, ITEMS), make_facts(features=(3, 2))).eval()
     expected = backbone(*all_pairs())
     users = torch.arange(USERS)

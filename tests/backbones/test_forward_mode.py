@@ -18,7 +18,7 @@ from invlightning.backbones import (
     LightGCN,
     SASRec,
 )
-from tests.facts import ITEMS, USERS, all_pairs, awake, make_facts
+from tests.helpers.facts import ITEMS, USERS, all_pairs, awake, make_facts
 
 BACKBONES = [
     BiasedMF,

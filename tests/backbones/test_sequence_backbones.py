@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from invlightning.backbones import GRU4Rec, SASRec, TrainingFacts
-from invlightning.backbones.histories import Histories
-from invlightning.modes import evaluation_mode
+from invlightning.backbones.layers.histories import Histories
+from invlightning.evaluation_mode import evaluation_mode
 from invlightning.testing import BackboneTests
-from tests.facts import ITEMS, USERS, all_pairs, awake, make_facts, rows_of, state_of
+from tests.helpers.facts import ITEMS, USERS, all_pairs, awake, make_facts, rows_of, state_of
 from tests.reference import sequence_backbones as oracle
 
 LENGTH = 4

@@ -92,7 +92,7 @@ def test_inverse_gradients_judge_the_parameters_at_hand(build, tmp_path, monkeyp
         if not remembers:
             monkeypatch.setattr(TableBackbone, "tables", lambda self: self.compute_tables())
         pl.seed_everything(0, verbose=False)
-        model = il.InverseGradientRecommender(build, schedule="joint", inner_lr=0.05)
+        model = il.InverseGradientRecommender(build, schedule="every_batch", inner_lr=0.05)
         choices = Choices()
         trainer = make_trainer(
             tmp_path, callbacks=[choices], max_epochs=3, enable_checkpointing=False
@@ -160,7 +160,7 @@ def test_resume_equals_uninterrupted(build, tmp_path):
         path = None
         for end in epochs:
             pl.seed_everything(0 if end == epochs[0] else 99, verbose=False)
-            model = il.Recommender(build, unlabeled_loss=il.losses.SampledNegativeLoss())
+            model = il.Recommender(build, unlabeled_loss=il.losses.NaiveNegativeLoss())
             trainer = make_trainer(tmp_path / f"{epochs} {end}", max_epochs=end)
             trainer.fit(model, make_data(), ckpt_path=path)
             path = trainer.checkpoint_callback.best_model_path

@@ -8,8 +8,8 @@ import torch
 from torch.autograd import forward_ad
 
 from invlightning.backbones import DMF, LightGCN
-from invlightning.modes import evaluation_mode, fixed_parameters
-from tests.facts import FORWARD_MODE, ITEMS, USERS, all_pairs, awake, make_facts
+from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
+from tests.helpers.facts import FORWARD_MODE, ITEMS, USERS, all_pairs, awake, make_facts
 
 
 def counting(backbone, monkeypatch):

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from invlightning.backbones import DMF, LightGCN
-from invlightning.backbones.pairs import PositivePairs, linear_map
+from invlightning.backbones.layers.graph import PositivePairs, linear_map
 from invlightning.testing import BackboneTests
-from tests.facts import FORWARD_MODE, ITEMS, USERS, all_pairs, awake, make_facts, state_of
+from tests.helpers.facts import FORWARD_MODE, ITEMS, USERS, all_pairs, awake, make_facts, state_of
 from tests.reference import graph_backbones as oracle
 
 COSINE = partial(DMF, temperature=0.2)

@@ -12,7 +12,7 @@ from benchmarks import methods as module
 from benchmarks.method_list import METHODS
 from benchmarks.method_results import METRICS, SELECTIONS, table
 from benchmarks.methods import StopWhenStalled, main
-from tests.tiny_data import write_movielens
+from tests.helpers.tiny_data import write_movielens
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -31,8 +31,8 @@ def test_every_overlay_is_a_method_and_no_name_comes_twice():
     [
         ("IDL", il.losses.InverseDualLoss, None),
         ("IG, phased", il.losses.InverseDualLoss, "phased"),
-        ("IG, joint", il.losses.InverseDualLoss, "joint"),
-        ("naive (sampled = negative)", il.losses.SampledNegativeLoss, None),
+        ("IG, every batch", il.losses.InverseDualLoss, "every_batch"),
+        ("naive (sampled = negative)", il.losses.NaiveNegativeLoss, None),
         ("labeled only", None, None),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import recbole_protocol as module
 from benchmarks.recbole_protocol import CANDIDATES, METRICS, MONITOR, UserRatioSplit, main
 from invlightning.data.interactions import RawTable, prepare
-from tests.tiny_data import write_movielens
+from tests.helpers.tiny_data import write_movielens
 
 
 def recbole_sizes(rows):

@@ -49,7 +49,7 @@ class Recorder(pl.Callback):
 
 def test_direction_shares_and_risks_equal_the_steps(tmp_path):
     recorder = Recorder()
-    model = il.InverseGradientRecommender(GMF, schedule="joint", inner_lr=0.05)
+    model = il.InverseGradientRecommender(GMF, schedule="every_batch", inner_lr=0.05)
     trainer = fit(model, [recorder, DirectionMonitor(every_n_steps=7)], tmp_path)
     table = pd.read_csv(f"{trainer.logger.log_dir}/metrics.csv")
     logged = table[table["direction/none"].notna()]

@@ -21,7 +21,7 @@ from invlightning.data import (
 from invlightning.data.samplers import hard
 from invlightning.testing import SamplerTests
 from invlightning.types import LabeledBatch
-from tests.hard_draws import LEARNING, SAMPLERS, fixed_score, generator, pairs_of
+from tests.helpers.hard_draws import LEARNING, SAMPLERS, fixed_score, generator, pairs_of
 
 
 def fit(sampler, known, negative):

@@ -13,7 +13,7 @@ from invlightning.data import (
     PositiveResampler,
 )
 from invlightning.types import LabeledBatch
-from tests.hard_distributions import (
+from tests.helpers.hard_distributions import (
     ITEMS,
     KNOWN,
     POSITIVES,

@@ -11,7 +11,7 @@ import invlightning as il
 from invlightning.data import DynamicSampler, KnownPairs, PositiveResampler, ReinforcedSampler
 from invlightning.data.samplers import hard
 from invlightning.types import LabeledBatch
-from tests.hard_draws import LEARNING, SAMPLERS, fixed_score, generator, pairs_of
+from tests.helpers.hard_draws import LEARNING, SAMPLERS, fixed_score, generator, pairs_of
 
 
 def make_data(sampler, **arguments):
@@ -24,7 +24,7 @@ def make_data(sampler, **arguments):
 
 def make_model(dropout=0.0):
     backbone = partial(il.backbones.NeuMF, embedding_dim=4, dropout=dropout)
-    return il.Recommender(backbone, unlabeled_loss=il.losses.SampledNegativeLoss())
+    return il.Recommender(backbone, unlabeled_loss=il.losses.NaiveNegativeLoss())
 
 
 def make_trainer(tmp_path, **flags):

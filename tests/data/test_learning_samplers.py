@@ -7,7 +7,7 @@ import torch
 from invlightning.data import ReinforcedSampler, RobustSampler
 from invlightning.data.samplers.robust import DEPTH, repeated
 from invlightning.types import LabeledBatch
-from tests.hard_distributions import (
+from tests.helpers.hard_distributions import (
     FREE,
     ITEMS,
     KNOWN,

@@ -75,7 +75,7 @@ class Alone(BatchSign):
 
     def decide(self, step):
         step.agree = lambda values: values
-        step.around = type(step.around)(scaler=step.around.scaler)
+        step.context = type(step.context)(scaler=step.context.scaler)
         return super().decide(step)
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from invlightning.inverse import BatchSign, InnerStep, InverseGradient, Surroundings
+from invlightning.inverse import BatchSign, InnerStep, InverseGradient, StepContext
 from invlightning.inverse.directions import DIRECTIONS
-from invlightning.inverse.moves import Move
-from tests.inverse.toys import NAMES, Factors, batches, labeled, unlabeled
+from invlightning.inverse.displacement import Displacement
+from tests.helpers.toys import NAMES, Factors, batches, labeled, unlabeled
 from tests.reference import inverse_gradient as reference
 
 
@@ -113,7 +113,7 @@ def test_sparse_moves_touched_rows_only():
         list(net.parameters()), lambda: net(users, items).sum(), lambda: 0, DIRECTIONS["adam"], 0.1
     )
     step.propose()
-    rows = {tuple(m.parameter.shape): m.rows for m in step.moves if m.rows is not None}
+    rows = {tuple(m.parameter.shape): m.rows for m in step.displacements if m.rows is not None}
     assert rows[(7, 3)].tolist() == [1, 4]
     assert rows[(9, 3)].tolist() == [0, 2]
 
@@ -137,7 +137,7 @@ def test_processes_agree_on_means():
         return (values + (other_gradient if values.numel() == 1 else other_risks)) / 2
 
     engine = InverseGradient(0.1, "sgd", BatchSign())
-    record = engine.step([theta], lambda: -1.0 * theta, lambda: theta, Surroundings(reduce))
+    record = engine.step([theta], lambda: -1.0 * theta, lambda: theta, StepContext(reduce))
     assert [v.numel() for v in seen] == [1, 3]
     assert NAMES[int(record.choice)] == "inverse"
     assert theta.item() == pytest.approx(0.1 * (5.0 - 1.0) / 2)
@@ -172,8 +172,8 @@ def test_rules_leave_the_gradient_alone(rule):
 def test_an_overflow_anywhere_is_noticed(bad, dtype):
     parameter = torch.zeros(1000, 3, dtype=dtype)
     gradient = torch.full_like(parameter, 100.0)  # the sum is beyond float16
-    assert Move(parameter, gradient, DIRECTIONS["sgd"]).is_finite
+    assert Displacement(parameter, gradient, DIRECTIONS["sgd"]).is_finite
     gradient[417, 1] = bad
-    assert not Move(parameter, gradient, DIRECTIONS["sgd"]).is_finite
+    assert not Displacement(parameter, gradient, DIRECTIONS["sgd"]).is_finite
     gradient[3, 0] = -bad
-    assert not Move(parameter, gradient, DIRECTIONS["sgd"]).is_finite
+    assert not Displacement(parameter, gradient, DIRECTIONS["sgd"]).is_finite

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from invlightning.inverse import BatchSign, InverseGradient, Surroundings
+from invlightning.inverse import BatchSign, InverseGradient, StepContext
 from invlightning.inverse.gradients import averaged, gradients_of, mean_rows
 
 SHAPES = [(7, 3), (5, 1), (6, 2, 2)]
@@ -33,8 +33,8 @@ class Exchange:
         self.barrier.wait(timeout=20)
         return found
 
-    def around(self, rank, row_sparse):
-        return Surroundings(
+    def context(self, rank, row_sparse):
+        return StepContext(
             mean=lambda values: self.gather(rank, values).mean(0),
             gather=lambda values: self.gather(rank, values),
             row_sparse=row_sparse,
@@ -91,12 +91,12 @@ def test_missing_and_dense_gradients_meet_row_sparse_ones():
         [None, None],
         [torch.full((6, 2), 0.5), 2 * torch.ones(3)],
     ]
-    around = [frozenset({id(table)}), frozenset()]
-    for row_sparse in around:
+    context = [frozenset({id(table)}), frozenset()]
+    for row_sparse in context:
         _, found = on_each(
             3,
             lambda exchange, rank, row_sparse=row_sparse: averaged(
-                local[rank], [table, head], exchange.around(rank, row_sparse)
+                local[rank], [table, head], exchange.context(rank, row_sparse)
             ),
         )
         for mean_table, mean_head in found:
@@ -109,7 +109,7 @@ def test_missing_and_dense_gradients_meet_row_sparse_ones():
 def test_alone_nothing_is_sent():
     table = nn.Parameter(torch.zeros(6, 2))
     gradients = [torch.ones(6, 2), None]
-    assert averaged(gradients, [table, table], Surroundings()) == gradients
+    assert averaged(gradients, [table, table], StepContext()) == gradients
 
 
 def test_grad_attributes_stay():

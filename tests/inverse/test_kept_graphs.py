@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from invlightning.inverse import BatchSign, InverseGradient, Surroundings
-from invlightning.inverse.moves import Move
-from tests.inverse.toys import NAMES, Factors, batches, labeled, unlabeled
+from invlightning.inverse import BatchSign, InverseGradient, StepContext
+from invlightning.inverse.displacement import Displacement
+from tests.helpers.toys import NAMES, Factors, batches, labeled, unlabeled
 
 
 @pytest.mark.parametrize("sparse", [False, True])
@@ -63,7 +63,7 @@ def test_a_move_that_broke_off_is_taken_back(monkeypatch):
     """Seen to fail when the place was noted before it was written."""
     theta = nn.Parameter(torch.zeros(4, 1))
     rows = torch.sparse_coo_tensor(torch.tensor([[0, 2]]), torch.ones(2, 1), (4, 1))
-    move = Move(theta, rows.coalesce(), torch.clone)
+    move = Displacement(theta, rows.coalesce(), torch.clone)
     move.place(torch.tensor(0.5))
 
     def break_off(table, rows, values):
@@ -71,7 +71,7 @@ def test_a_move_that_broke_off_is_taken_back(monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("invlightning.inverse.moves.write_rows", break_off)
+        patch.setattr("invlightning.inverse.displacement.write_rows", break_off)
         with pytest.raises(KeyboardInterrupt):
             move.place(torch.tensor(0.0))
     assert theta.flatten().tolist() == [0, 0, 0.5, 0]
@@ -81,7 +81,7 @@ def test_a_move_that_broke_off_is_taken_back(monkeypatch):
 
 def test_none_keeps_the_sign_of_zero():
     theta = nn.Parameter(torch.tensor([-0.0, 1.0]))
-    move = Move(theta, torch.ones(2), torch.clone)
+    move = Displacement(theta, torch.ones(2), torch.clone)
     move.place(torch.tensor(1.0))
     move.place(torch.tensor(0.0))
     assert torch.signbit(theta).tolist() == [True, False]
@@ -92,6 +92,6 @@ def test_processes_keep_no_loss():
     net, batch = Factors(), next(batches(1))
     losses = (lambda: unlabeled(net, batch)), (lambda: labeled(net, batch))
     engine = InverseGradient(0.1, "adam", BatchSign())
-    around = Surroundings(mean=torch.clone)
-    record = engine.step(list(net.parameters()), *losses, around, keep_graphs=True)
+    context = StepContext(mean=torch.clone)
+    record = engine.step(list(net.parameters()), *losses, context, keep_graphs=True)
     assert record.loss is None

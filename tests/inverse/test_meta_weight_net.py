@@ -107,7 +107,7 @@ def test_rows_of_a_loss_with_a_prior_share_its_annotations():
     for loss in (
         il.losses.InverseDualLoss(prior=0.2, weight=0.7),
         il.losses.InverseDualLoss(),
-        il.losses.SampledNegativeLoss(0.1),
+        il.losses.NaiveNegativeLoss(0.1),
         il.losses.InverseDualLoss(start_epoch=1),
     ):
         found = UnlabeledRows(InnerStepProblem(), "unlabeled_logits", None, loss).losses(logits)

@@ -147,7 +147,7 @@ def test_mixin_equals_callback(decision, backbone):
     optimizer = partial(torch.optim.Adam, lr=0.01)
     for form in ("mixin", "callback"):
         pl.seed_everything(1, verbose=False)
-        arguments = {"inner_lr": 0.01, "schedule": "joint", "decision": decision}
+        arguments = {"inner_lr": 0.01, "schedule": "every_batch", "decision": decision}
         if form == "mixin":
             callbacks = []
             model = il.InverseGradientRecommender(network, optimizer=optimizer, **arguments)

@@ -10,7 +10,7 @@ from invlightning.losses.functional import (
     inverse_dual_loss,
     inverse_dual_weights,
     log_softplus,
-    sampled_negative_loss,
+    naive_negative_loss,
 )
 from tests.reference import losses as oracle
 
@@ -94,7 +94,7 @@ def test_half_precision_is_computed_in_float32(dtype):
     exact = expected(oracle.dual_weight, logits.double())
     assert torch.allclose(weights.double(), exact, atol=1e-6)
     assert inverse_dual_loss(logits).dtype == torch.float32
-    assert sampled_negative_loss(logits).dtype == torch.float32
+    assert naive_negative_loss(logits).dtype == torch.float32
 
 
 @pytest.mark.parametrize("prior", [None, 0.01, 0.3])
@@ -206,7 +206,7 @@ def test_weights_are_constants_of_forward_mode_too():
     assert torch.allclose(derivative, slope * tangent, atol=1e-14)
 
 
-@pytest.mark.parametrize("loss", [inverse_dual_loss, sampled_negative_loss])
+@pytest.mark.parametrize("loss", [inverse_dual_loss, naive_negative_loss])
 def test_reductions(loss):
     logits = GRID[:400].view(100, 4)
     rows = loss(logits, "none")
@@ -219,7 +219,7 @@ def test_reductions(loss):
 
 def test_sampled_negative_is_the_cross_entropy_to_zero():
     logits = GRID.clone().requires_grad_()
-    loss = sampled_negative_loss(logits)
+    loss = naive_negative_loss(logits)
     loss.backward()
     assert loss.item() == pytest.approx(oracle.cross_entropy(GRID.tolist(), [0] * len(GRID)))
     assert torch.allclose(logits.grad, GRID.sigmoid() / len(GRID), atol=1e-16)
@@ -228,5 +228,5 @@ def test_sampled_negative_is_the_cross_entropy_to_zero():
 def test_inputs_are_left_alone():
     logits = GRID.clone()
     inverse_dual_loss(logits, prior=0.1)
-    sampled_negative_loss(logits)
+    naive_negative_loss(logits)
     assert torch.equal(logits, GRID)

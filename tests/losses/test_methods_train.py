@@ -13,8 +13,8 @@ BACKBONES = {"GMF": il.backbones.GMF, "NeuMF": partial(il.backbones.NeuMF, dropo
 METHODS = {
     "T-CE": (partial(losses.TruncatedLoss, drop_rate=0.05, num_gradual=10), 1),
     "R-CE": (losses.ReweightedLoss, 1),
-    "GCE": (partial(losses.SampledAsNegativeLoss, losses.GeneralizedCrossEntropy()), 1),
-    "SCE": (partial(losses.SampledAsNegativeLoss, losses.SymmetricCrossEntropy()), 1),
+    "GCE": (partial(losses.PooledRowsLoss, losses.GeneralizedCrossEntropy()), 1),
+    "SCE": (partial(losses.PooledRowsLoss, losses.SymmetricCrossEntropy()), 1),
     "nnPU": (partial(losses.NonNegativePULoss, prior=0.2, logistic=True), 1),
     "Rel-MF": (losses.RelevanceLoss, 1),
     "debiased": (losses.DebiasedContrastiveLoss, 8),

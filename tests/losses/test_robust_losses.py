@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from invlightning.losses import (
     BinaryCrossEntropy,
     GeneralizedCrossEntropy,
-    SampledAsNegativeLoss,
+    PooledRowsLoss,
     SymmetricCrossEntropy,
 )
 from invlightning.testing import JointLossTests, LabeledLossTests
@@ -30,7 +30,7 @@ class TestSymmetricCrossEntropy(LabeledLossTests):
 
 
 class TestSampledAsNegative(JointLossTests):
-    loss = partial(SampledAsNegativeLoss, GeneralizedCrossEntropy(q=0.7))
+    loss = partial(PooledRowsLoss, GeneralizedCrossEntropy(q=0.7))
 
 
 @pytest.mark.parametrize("q", [0.01, 0.5, 0.7, 1.0])
@@ -73,7 +73,7 @@ def test_sampled_as_negative(masked):
         rows, drawn = rows._replace(mask=mask), drawn[mask]
     labels = torch.cat([LABELS[:8], torch.zeros(drawn.numel(), dtype=torch.float64)])
     plain = F.binary_cross_entropy_with_logits(torch.cat([LOGITS[:8], drawn.flatten()]), labels)
-    assert torch.allclose(SampledAsNegativeLoss(BinaryCrossEntropy())(rows), plain)
+    assert torch.allclose(PooledRowsLoss(BinaryCrossEntropy())(rows), plain)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from invlightning.backbones import GMF, NeuMF
 SIZES = {"num_users": 30, "num_items": 20}
 MODULES = [
     partial(il.Recommender, unlabeled_loss=il.losses.InverseDualLoss()),
-    partial(il.InverseGradientRecommender, schedule="joint"),
+    partial(il.InverseGradientRecommender, schedule="every_batch"),
     partial(
         il.InverseGradientRecommender,
-        schedule="joint",
+        schedule="every_batch",
         decision=il.inverse.PerExampleReweight(),
     ),
 ]

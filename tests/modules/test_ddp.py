@@ -11,7 +11,7 @@ from pytorch_lightning.strategies import DDPStrategy
 import invlightning as il
 from invlightning.data.loader import TrainLoader
 from invlightning.modules.checks import check_sparse_backend
-from tests.forms import (
+from tests.helpers.forms import (
     FORMS,
     GMF,
     NextItems,
@@ -22,7 +22,7 @@ from tests.forms import (
     make_model,
     make_trainer,
 )
-from tests.processes import run_on_two
+from tests.helpers.processes import run_on_two
 
 pytestmark = pytest.mark.ddp
 

@@ -15,8 +15,8 @@ from invlightning.inverse import (
     PerExampleSign,
 )
 from invlightning.modules.adapter import check_decision
-from tests.foreign import Manual, Plain, loader
-from tests.forms import (
+from tests.helpers.foreign import Manual, Plain, loader
+from tests.helpers.forms import (
     GMF,
     NextItems,
     OneThread,
@@ -56,7 +56,12 @@ class KeepDecision(pl.Callback):
 def fit(form, decision, processes, folder, tables="dense", **flags):
     """Trains on the same global batches whatever the number of processes."""
     pl.seed_everything(4, verbose=False)
-    arguments = {"inner_lr": 1.0, "direction": "sgd", "schedule": "joint", "decision": decision}
+    arguments = {
+        "inner_lr": 1.0,
+        "direction": "sgd",
+        "schedule": "every_batch",
+        "decision": decision,
+    }
     if form == "mixin":
         model = il.InverseGradientRecommender(**TABLES[tables], **arguments)
         own = []
@@ -110,7 +115,7 @@ def test_a_process_without_unlabeled_rows_follows_the_other(make):
     pl.seed_everything(4, verbose=False)
     moved = Moved()
     model = il.InverseGradientRecommender(
-        **TABLES["dense"], inner_lr=1.0, direction="sgd", schedule="joint", decision=make()
+        **TABLES["dense"], inner_lr=1.0, direction="sgd", schedule="every_batch", decision=make()
     )
     trainer = make_trainer(
         callbacks=[OneThread(), RanksAgree(), moved],
@@ -141,7 +146,7 @@ class Moved(pl.Callback):
 @pytest.mark.parametrize("make", DECISIONS, ids=["sign", "reweight", "meta"])
 def test_sharded_parameters_are_refused(make):
     """Seen to fail deep inside torch without the check."""
-    model, _ = make_model("mixin", num_users=4, num_items=5, schedule="joint")
+    model, _ = make_model("mixin", num_users=4, num_items=5, schedule="every_batch")
     model.trainer = make_trainer(devices=2, strategy=ModelParallelStrategy(2, 1))
     message = "use strategy='ddp', or BatchSign"
     with pytest.raises(ValueError, match=message):

@@ -9,7 +9,7 @@ from pytorch_lightning.plugins import MixedPrecision
 
 import invlightning as il
 from invlightning.inverse import MetaWeightNet, PerExampleReweight, PerExampleSign
-from tests.forms import GMF, OneThread, assert_equal, make_data, make_trainer
+from tests.helpers.forms import GMF, OneThread, assert_equal, make_data, make_trainer
 
 DECISIONS = {
     "sign": PerExampleSign,
@@ -57,7 +57,12 @@ class Watch(pl.Callback):
 
 def fit(form, decision, loss=None, backbone=GMF, inner_lr=0.3, **flags):
     pl.seed_everything(4, verbose=False)
-    settings = {"inner_lr": inner_lr, "direction": "sgd", "schedule": "joint", "decision": decision}
+    settings = {
+        "inner_lr": inner_lr,
+        "direction": "sgd",
+        "schedule": "every_batch",
+        "decision": decision,
+    }
     loss, watch, own = loss if loss is not None else il.losses.InverseDualLoss(), Watch(), []
     if form == "mixin":
         model = il.InverseGradientRecommender(backbone, unlabeled_loss=loss, **settings)

@@ -11,7 +11,7 @@ from pytorch_lightning.strategies import DDPStrategy
 import invlightning as il
 from invlightning.inverse import BatchSign, MetaWeightNet, PerExampleReweight, PerExampleSign
 from invlightning.specs import to_spec
-from tests.forms import OneThread, assert_equal, make_data, make_trainer
+from tests.helpers.forms import OneThread, assert_equal, make_data, make_trainer
 
 pytestmark = [
     pytest.mark.resume,

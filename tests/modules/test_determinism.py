@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger
 
 import invlightning as il
-from tests.forms import assert_equal, fit, make_data
+from tests.helpers.forms import assert_equal, fit, make_data
 
 FORMS = ["idl", "mixin", "callback"]
 

@@ -6,7 +6,7 @@ import pytest
 import pytorch_lightning as pl
 
 import invlightning as il
-from tests.forms import assert_equal, make_data, make_model, make_trainer
+from tests.helpers.forms import assert_equal, make_data, make_model, make_trainer
 
 
 @pytest.mark.parametrize("form", ["mixin", "callback"])

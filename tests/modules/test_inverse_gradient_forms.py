@@ -12,7 +12,7 @@ from pytorch_lightning.strategies import FSDPStrategy
 
 from invlightning.callbacks import InverseGradientCallback
 from invlightning.modules.adapter import check_strategy
-from tests.foreign import Manual, Plain, loader, make_trainer
+from tests.helpers.foreign import Manual, Plain, loader, make_trainer
 from tests.reference import inverse_gradient as reference
 
 

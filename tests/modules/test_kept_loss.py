@@ -8,7 +8,7 @@ import torch
 
 import invlightning as il
 from invlightning.modules.checks import varies_in_training
-from tests.forms import assert_equal, make_data, make_model, make_trainer
+from tests.helpers.forms import assert_equal, make_data, make_model, make_trainer
 
 NEUMF = partial(il.backbones.NeuMF, embedding_dim=4)
 
@@ -55,7 +55,7 @@ def train(model, callbacks=(), **flags):
 
 
 def recommender(backbone=NEUMF, kind=il.InverseGradientRecommender):
-    return kind(backbone, schedule="joint", inner_lr=0.02)
+    return kind(backbone, schedule="every_batch", inner_lr=0.02)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from pytorch_lightning.callbacks import LearningRateFinder
 
-from tests import foreign
+from tests.helpers import foreign
 
 
 class Rates(LearningRateFinder):

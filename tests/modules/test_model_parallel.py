@@ -12,8 +12,8 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from torch.nn import functional as F
 
 import invlightning as il
-from tests import forms
-from tests.processes import run_on_two
+from tests.helpers import forms
+from tests.helpers.processes import run_on_two
 
 pytestmark = [
     pytest.mark.ddp,
@@ -106,7 +106,7 @@ def fit(cls, processes, batch_size, rule="adam", **flags):
     arguments = {"backbone": forms.GMF, "optimizer": forms.ADAM if rule == "adam" else sgd}
     inner_lr, callbacks = {"adam": 0.02, "sgd": 2.0}[rule], []
     if issubclass(cls, il.InverseGradientRecommender):
-        model = cls(**arguments, inner_lr=inner_lr, direction=rule, schedule="joint")
+        model = cls(**arguments, inner_lr=inner_lr, direction=rule, schedule="every_batch")
     else:
         model, loss = cls(**arguments), il.losses.InverseDualLoss()
         callback = il.callbacks.InverseGradientCallback

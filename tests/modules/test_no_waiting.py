@@ -12,9 +12,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import invlightning as il
+from invlightning import sparse as row_sparse
 from invlightning.backbones import GMF, BiasedMF, NeuMF
-from invlightning.backbones.parts import Tower
-from invlightning.inverse import row_sparse
+from invlightning.backbones.layers.tower import Tower
 
 aten = torch.ops.aten
 WAITS = {
@@ -89,14 +89,16 @@ BACKBONES = {
 MODULES = {
     "labeled": il.Recommender,
     "idl": partial(il.Recommender, unlabeled_loss=il.losses.InverseDualLoss(prior=0.3)),
-    "ig": partial(il.InverseGradientRecommender, schedule="joint"),
+    "ig": partial(il.InverseGradientRecommender, schedule="every_batch"),
     "ig phased": il.InverseGradientRecommender,
     "ig by row": partial(
-        il.InverseGradientRecommender, schedule="joint", decision=il.inverse.PerExampleReweight()
+        il.InverseGradientRecommender,
+        schedule="every_batch",
+        decision=il.inverse.PerExampleReweight(),
     ),
     "ig by net": partial(
         il.InverseGradientRecommender,
-        schedule="joint",
+        schedule="every_batch",
         direction="sgd",
         decision=il.inverse.MetaWeightNet(),
     ),
@@ -106,7 +108,7 @@ MODULES = {
 @pytest.fixture(autouse=True)
 def _as_on_an_accelerator(monkeypatch):
     """Takes the forms for accelerators, which never ask for a value or a number of rows."""
-    for module in ("invlightning.inverse.moves", "invlightning.inverse.engine"):
+    for module in ("invlightning.inverse.displacement", "invlightning.inverse.step"):
         monkeypatch.setattr(f"{module}.is_on_host", lambda tensor: False)
     monkeypatch.setattr(Tower, "_half_of_rows", Tower._half)
     monkeypatch.setattr(row_sparse, "_distinct_totals", row_sparse._repeated_totals)

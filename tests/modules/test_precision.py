@@ -9,8 +9,8 @@ from pytorch_lightning.plugins import MixedPrecision
 
 import invlightning as il
 from invlightning.callbacks import InverseGradientCallback
-from tests import forms
-from tests.foreign import Manual, Plain, loader, make_trainer
+from tests.helpers import forms
+from tests.helpers.foreign import Manual, Plain, loader, make_trainer
 
 
 def scaled(init_scale=2.0**16):

@@ -9,7 +9,7 @@ import torch
 
 import invlightning as il
 from invlightning.data import AdaptiveHardnessSampler, DynamicSampler, PositiveResampler
-from tests.facts import FORWARD_MODE
+from tests.helpers.facts import FORWARD_MODE
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_shared_propagations_change_no_inverse_gradient(decision, propagations, 
         pl.seed_everything(0, verbose=False)
         build = partial(il.backbones.LightGCN, embedding_dim=4)
         model = il.InverseGradientRecommender(
-            build, inner_lr=0.1, schedule="joint", decision=decision()
+            build, inner_lr=0.1, schedule="every_batch", decision=decision()
         )
         propagations.clear()
         make_trainer(limit_val_batches=0).fit(model, make_data(meta_fraction=0.0))

@@ -31,10 +31,10 @@ def make_trainer(tmp_path, **flags):
 
 MODELS = {
     "labeled only": lambda: il.Recommender(GMF),
-    "naive": lambda: il.Recommender(GMF, unlabeled_loss=il.losses.SampledNegativeLoss(weight=0.1)),
+    "naive": lambda: il.Recommender(GMF, unlabeled_loss=il.losses.NaiveNegativeLoss(weight=0.1)),
     "idl": lambda: il.Recommender(GMF, unlabeled_loss=il.losses.InverseDualLoss(prior="labeled")),
     "ig phased": lambda: il.InverseGradientRecommender(GMF),
-    "ig joint": lambda: il.InverseGradientRecommender(GMF, schedule="joint", direction="sgd"),
+    "ig joint": lambda: il.InverseGradientRecommender(GMF, schedule="every_batch", direction="sgd"),
 }
 
 
@@ -79,7 +79,7 @@ def test_combined_loss_is_the_sum_of_means():
         torch.tensor([1.0, 0.0]),
         torch.tensor([[4, 5, 6], [5, 6, 4]]),
     )
-    loss = il.losses.SampledNegativeLoss(weight=0.25)
+    loss = il.losses.NaiveNegativeLoss(weight=0.25)
     model = il.Recommender(GMF, unlabeled_loss=loss, num_users=2, num_items=7)
     s = model(batch.users, batch.items)
     drawn = model(torch.tensor([[0], [1]]), batch.unlabeled_items)
@@ -93,7 +93,7 @@ def test_masked_entries_teach_nothing():
     mask = items >= 0
     users = torch.tensor([0, 1])
     batch = LabeledBatch(users, users, torch.ones(2), items, mask)
-    loss = il.losses.SampledNegativeLoss()
+    loss = il.losses.NaiveNegativeLoss()
     model = il.Recommender(GMF, unlabeled_loss=loss, num_users=2, num_items=7)
     expected = loss(model(torch.tensor([0, 0]), torch.tensor([4, 5])))
     torch.testing.assert_close(model.unlabeled_loss(batch), expected)

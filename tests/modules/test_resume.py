@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.strategies import DDPStrategy
 
 import invlightning as il
-from tests.forms import ADAM, FORMS, assert_equal, fit, make_data
+from tests.helpers.forms import ADAM, FORMS, assert_equal, fit, make_data
 
 pytestmark = [
     pytest.mark.resume,

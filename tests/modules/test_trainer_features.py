@@ -16,8 +16,8 @@ from pytorch_lightning.callbacks import (
 )
 
 import invlightning as il
-from tests import foreign, forms
-from tests.forms import assert_equal, fit
+from tests.helpers import foreign, forms
+from tests.helpers.forms import assert_equal, fit
 
 
 def both(callbacks=lambda: [], model_arguments=None, **flags):

@@ -75,7 +75,7 @@ def make_trainer(tmp_path, algorithm):
     "make",
     [
         partial(il.Recommender, unlabeled_loss=il.losses.InverseDualLoss()),
-        partial(il.InverseGradientRecommender, schedule="joint", direction="sgd"),
+        partial(il.InverseGradientRecommender, schedule="every_batch", direction="sgd"),
     ],
 )
 def test_a_trainer_clips_sparse_tables(tmp_path, make, algorithm):

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from invlightning.data.features import align_features
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
+from invlightning.data.reading.features import align_features
 
 
 @dataclass(eq=False, repr=False)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from invlightning.data.download import Archive
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
+from invlightning.data.reading.download import Archive
 from invlightning.data.splits import GivenSplit, Split
 
 ARCHIVE = Archive(

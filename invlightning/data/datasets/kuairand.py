@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from invlightning.data.download import Archive
 from invlightning.data.interactions import RawTable, concatenate
 from invlightning.data.module import ImplicitDataModule
-from invlightning.data.reading import read_table
+from invlightning.data.reading.download import Archive
+from invlightning.data.reading.files import read_table
 from invlightning.data.splits import GivenSplit, Split
 
 STANDARD = (

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from invlightning.data.download import Archive
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
-from invlightning.data.reading import read_table
+from invlightning.data.reading.download import Archive
+from invlightning.data.reading.files import read_table
 
 ARCHIVE = Archive(
     "KuaiRec",

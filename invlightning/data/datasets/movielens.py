@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from invlightning.data.download import Archive
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
-from invlightning.data.reading import read_table
+from invlightning.data.reading.download import Archive
+from invlightning.data.reading.files import read_table
 
 Variant = Literal["100k", "1m", "10m", "20m", "25m", "latest-small"]
 

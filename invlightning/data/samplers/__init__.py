@@ -1,5 +1,6 @@
 """Samplers of unlabeled items."""
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.adaptive_hardness import AdaptiveHardnessSampler
 from invlightning.data.samplers.adaptive_oversampler import AdaptiveOversampler
 from invlightning.data.samplers.base import NegativeSampler
@@ -9,7 +10,6 @@ from invlightning.data.samplers.dynamic import DynamicSampler
 from invlightning.data.samplers.hard import HardSampler
 from invlightning.data.samplers.in_batch import InBatchSampler
 from invlightning.data.samplers.item_weight import ItemWeightSampler
-from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.data.samplers.popularity import PopularitySampler
 from invlightning.data.samplers.positive_resampler import PositiveResampler
 from invlightning.data.samplers.reinforced import ReinforcedSampler

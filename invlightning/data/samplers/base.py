@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from invlightning.data.samplers.known_pairs import KnownPairs
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.specs import Specified
 from invlightning.types import LabeledBatch
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.candidates import Candidates, CandidateSampler, best_columns
 from invlightning.data.samplers.hard import check_at_least, check_choice
-from invlightning.data.samplers.known_pairs import KnownPairs
 
 
 class BayesianSampler(CandidateSampler):

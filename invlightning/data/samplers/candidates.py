@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Scorer
 from invlightning.data.samplers.hard import HardSampler, check_at_least, score_blocks
-from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.types import LabeledBatch
 
 

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import NegativeSampler, Scorer
-from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.data.samplers.uniform import UniformSampler
 from invlightning.types import LabeledBatch
 

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Scorer
 from invlightning.data.samplers.hard import HardSampler, check_at_least
-from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.types import LabeledBatch
 
 

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import NegativeSampler, draw_below
-from invlightning.data.samplers.known_pairs import KnownPairs
 
 
 def quantize_weights(weights: Tensor, num_users: int) -> Tensor:

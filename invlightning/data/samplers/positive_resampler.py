@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Scorer, draw_below
 from invlightning.data.samplers.hard import check_at_least, check_positive, score_blocks
-from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.specs import Specified
 from invlightning.types import LabeledBatch
 

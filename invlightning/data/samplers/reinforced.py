@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Scorer, draw_below
 from invlightning.data.samplers.hard import (
     HardSampler,
@@ -10,7 +11,6 @@ from invlightning.data.samplers.hard import (
     check_positive,
     score_blocks,
 )
-from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.types import LabeledBatch
 
 _INITIAL_SCALE = 0.1

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Scorer
 from invlightning.data.samplers.hard import (
     HardSampler,
@@ -11,7 +12,6 @@ from invlightning.data.samplers.hard import (
     check_positive,
     score_blocks,
 )
-from invlightning.data.samplers.known_pairs import KnownPairs
 from invlightning.types import LabeledBatch
 
 # Epochs over which the variation of a score is measured.

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import NegativeSampler, draw_below
-from invlightning.data.samplers.known_pairs import KnownPairs
 
 
 class UniformSampler(NegativeSampler):

@@ -12,8 +12,8 @@ from invlightning.losses.functional.contrast import (
 )
 from invlightning.losses.functional.cross_entropy import (
     cross_entropies,
+    naive_negative_loss,
     reweighted_cross_entropies,
-    sampled_negative_loss,
     truncated_cross_entropy,
 )
 from invlightning.losses.functional.inverse_dual import (
@@ -39,10 +39,10 @@ __all__ = [
     "inverse_dual_weights",
     "log_softplus",
     "mean_where",
+    "naive_negative_loss",
     "non_negative_risk",
     "relevance_risk",
     "reweighted_cross_entropies",
-    "sampled_negative_loss",
     "sampled_softmax",
     "symmetric_cross_entropies",
     "truncated_cross_entropy",

@@ -24,7 +24,7 @@ def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype), reduction="none")
 
 
-def sampled_negative_loss(logits: Tensor, reduction: Reduction = "mean") -> Tensor:
+def naive_negative_loss(logits: Tensor, reduction: Reduction = "mean") -> Tensor:
     """Cross entropy that calls every unlabeled pair a negative: L- = softplus(s).
 
     Args:

@@ -1,0 +1,1 @@
+"""What networks share: embeddings, towers, graphs, histories, sequences."""

@@ -1,0 +1,76 @@
+"""The command ``invlightning``: LightningCLI with our classes known by name."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+
+from invlightning.cli.configs_lookup import packaged_configs
+from invlightning.cli.console import console
+from invlightning.cli.loggers import default_loggers
+from invlightning.cli.predictions import PredictionWriter
+from invlightning.cli.reports import print_fit_report, print_metrics
+from invlightning.cli.resuming import check_checkpoint, resume_callbacks, settle_evaluation
+
+# Without it, every error is preceded by a page that lists all options of the Trainer.
+USAGE = "invlightning %s [--config FILE ...] [--model.NAME VALUE ...] [--data.NAME VALUE ...] ..."
+
+
+class InverseLearningCLI(LightningCLI):
+    """LightningCLI that knows the packaged configs and reports what came out and where it lies."""
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parses the arguments, in which packaged configs may be given by name."""
+        self.config = parser.parse_args(packaged_configs(args))
+
+    def _parse_ckpt_path(self) -> None:
+        section = self.config[self.config.subcommand]
+        check_checkpoint(section.ckpt_path)
+        # When training goes on, the command line decides about hyper-parameters; Lightning would
+        # silently prefer those of the checkpoint. Everywhere else the checkpoint decides.
+        if self.config.subcommand != "fit":
+            super()._parse_ckpt_path()
+            settle_evaluation(section.model, self.config[self.config.subcommand])
+
+    def before_fit(self) -> None:
+        """Says which hyper-parameters differ from those of the checkpoint, and sees to them."""
+        self.trainer.callbacks += resume_callbacks(self.config.fit.ckpt_path, self.model)  # type: ignore[attr-defined]
+
+    def after_fit(self) -> None:
+        """Tests the best checkpoint and prints the result."""
+        print_fit_report(self.trainer, self.model, self.datamodule)
+
+    def validate(self, model: pl.LightningModule, **kwargs: Any) -> None:
+        """Prints the validation metrics; see ``Trainer.validate``."""
+        print_metrics(self.trainer.validate(model, **{**kwargs, "verbose": False}))
+
+    def test(self, model: pl.LightningModule, **kwargs: Any) -> None:
+        """Prints the test metrics; see ``Trainer.test``."""
+        print_metrics(self.trainer.test(model, **{**kwargs, "verbose": False}))
+
+    def predict(self, model: pl.LightningModule, **kwargs: Any) -> None:
+        """Recommends to users and writes a table; see ``Trainer.predict``."""
+        self.trainer.callbacks.append(PredictionWriter())  # type: ignore[attr-defined]
+        self.trainer.predict(model, **{**kwargs, "return_predictions": False})
+
+
+def run(args: ArgsType = None) -> InverseLearningCLI:
+    """Runs the command line, with ``args`` or, where None, with the arguments of the process."""
+    return InverseLearningCLI(
+        pl.LightningModule,
+        pl.LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=42,
+        save_config_kwargs={"overwrite": True},
+        trainer_defaults={"logger": default_loggers()},
+        parser_kwargs={name: {"usage": USAGE % name} for name in LightningCLI.subcommands()},
+        args=args,
+    )
+
+
+def main() -> None:
+    """The console script."""
+    with console():
+        run()

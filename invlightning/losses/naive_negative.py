@@ -1,0 +1,39 @@
+"""The naive reading of unlabeled pairs: all are negatives."""
+
+from torch import Tensor
+
+from invlightning.losses.base import UnlabeledLoss
+from invlightning.losses.functional import naive_negative_loss
+
+
+class NaiveNegativeLoss(UnlabeledLoss):
+    """Calls every unlabeled pair a negative ("sampled = negative") and weighs that by a constant.
+
+    A control to compare inverse learning with: weight 1 is the usual practice, weights of about
+    0.1 are often much better on labeled rows.
+
+    Args:
+        weight: Weight of this loss relative to the labeled loss. Both are means over their rows,
+            so with K unlabeled items beside every labeled row, ``weight=K`` gives an unlabeled row
+            the weight of a labeled one.
+
+    Raises:
+        ValueError: If ``weight`` is negative.
+    """
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        if not weight >= 0:
+            raise ValueError(f"weight is {weight}, expected 0 or more, for example weight=0.1.")
+        self.weight = weight
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Returns the weighted mean of softplus(logits).
+
+        Args:
+            logits: Scores of unlabeled pairs, any shape.
+
+        Returns:
+            A scalar; float32 for half precision, else of the dtype of ``logits``.
+        """
+        return self.weight * naive_negative_loss(logits)

@@ -1,0 +1,39 @@
+"""Any labeled loss over labeled rows and, as negatives, unlabeled ones."""
+
+from torch import Tensor
+
+from invlightning.losses.base import JointLoss, LabeledLoss
+from invlightning.losses.joint_rows import all_rows
+from invlightning.types import JointRows
+
+
+class PooledRowsLoss(JointLoss):
+    """Applies a labeled loss to all rows of a batch, unlabeled ones with label 0.
+
+    The way to train a noise-robust loss on implicit feedback, where the drawn negatives are the
+    noisy labels. Every row counts alike, whereas ``labeled_loss`` plus
+    :class:`~invlightning.losses.NaiveNegativeLoss` adds two means.
+
+    Args:
+        loss: Loss of a row and its label, such as
+            :class:`~invlightning.losses.GeneralizedCrossEntropy`.
+    """
+
+    def __init__(self, loss: LabeledLoss) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, rows: JointRows) -> Tensor:
+        """Returns the mean of the labeled loss over labeled and unlabeled rows.
+
+        Args:
+            rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
+
+        Returns:
+            A scalar.
+        """
+        logits, labels, mask = all_rows(rows)
+        if mask is not None:
+            logits, labels = logits[mask], labels[mask]
+        value: Tensor = self.loss(logits, labels)
+        return value

@@ -1,0 +1,129 @@
+"""Columns as found become ids, ratings and times, or say what is wrong with them."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from invlightning.data.reading.columns import as_ids, as_ratings, as_timestamps
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([3, 1]),
+        np.array([3, 1], dtype=np.uint8),
+        np.array([3.0, 1.0]),
+        np.asarray(pd.Series([3, 1], dtype="Int64")),
+        pa.array([3, 1], pa.int32()),
+        pa.chunked_array([[3], [1]]),
+        pa.array([3, 1]).dictionary_encode(),
+    ],
+)
+def test_whole_numbers_become_int64(column):
+    ids = as_ids(column, "user")
+    assert ids.dtype == np.int64
+    assert ids.tolist() == [3, 1]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array(["b", "a"]),
+        np.array(["b", "a"], dtype=object),
+        np.asarray(pd.Series(["b", "a"])),
+        np.asarray(pd.Categorical(["b", "a"])),
+        pa.array(["b", "a"], pa.large_string()),
+        pa.chunked_array([["b"], ["a"]]).dictionary_encode(),
+    ],
+)
+def test_text_stays_text(column):
+    assert as_ids(column, "user").to_pylist() == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([1.0, np.nan, 2.0]),
+        np.array(["a", None, "b"], dtype=object),
+        np.array([1, float("nan"), 2], dtype=object),
+        np.asarray(pd.Series([1, None, 2], dtype="Int64")),
+        pa.array([1, None, 2]),
+        pa.array([1.0, float("nan"), 2.0]),
+    ],
+)
+def test_missing_ids_are_counted(column):
+    with pytest.raises(ValueError, match=r"1 of 3 item ids are missing .* first in row 1 .*remove"):
+        as_ids(column, "item")
+
+
+def test_fractions_and_mixed_types_are_no_ids():
+    with pytest.raises(ValueError, match="1 of 2 user ids are fractions, first in row 1"):
+        as_ids(np.array([1.0, 1.5]), "user")
+    with pytest.raises(ValueError, match="the user column mixes types"):
+        as_ids(np.array([1, "a"], dtype=object), "user")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([1, 4]),
+        np.array(["1", "4.0"]),
+        pa.array([1.0, 4.0]),
+        pa.array(["1", "4"]).dictionary_encode(),
+    ],
+)
+def test_ratings_become_float32(column):
+    ratings = as_ratings(column)
+    assert ratings.dtype == np.float32
+    assert ratings.tolist() == [1.0, 4.0]
+
+
+def test_truth_values_are_ratings():
+    assert as_ratings(np.array([True, False])).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (np.array([1.0, np.nan, np.nan]), "2 of 3 ratings are missing or NaN, first in row 1"),
+        (
+            np.array(["5", "good", "bad"]),
+            "2 of 3 ratings are not numbers, such as 'good', first in",
+        ),
+        (np.array([1.0, np.inf]), "1 of 2 ratings are infinite, first in row 1"),
+        (np.array([datetime.date(2020, 1, 1)]), "date32.* instead of numbers"),
+    ],
+)
+def test_bad_ratings(column, message):
+    with pytest.raises(ValueError, match=message):
+        as_ratings(column)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([0, 86400]),
+        np.array([0.2, 86400.9]),
+        np.array(["1970-01-01", "1970-01-02"], dtype="datetime64[s]"),
+        np.array([datetime.date(1970, 1, 1), datetime.date(1970, 1, 2)]),
+    ],
+)
+def test_times_become_int64(column):
+    times = as_timestamps(column)
+    assert times.dtype == np.int64
+    assert times.tolist() == [0, 86400]
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (np.array([0.0, np.nan]), "1 of 2 timestamps are missing or NaN, first in row 1"),
+        (np.array(["noon"]), "neither numbers nor dates but string"),
+    ],
+)
+def test_bad_times(column, message):
+    with pytest.raises(ValueError, match=message):
+        as_timestamps(column)
