@@ -10,6 +10,20 @@ from typing import NamedTuple
 from torch import Tensor
 
 
+class LabeledRows(NamedTuple):
+    """The labeled rows of a data set, as compact columns.
+
+    Attributes:
+        users: ``(N,)`` user indices, best as int32.
+        items: ``(N,)`` item indices, best as int32.
+        labels: ``(N,)`` 0.0 or 1.0, floating point.
+    """
+
+    users: Tensor
+    items: Tensor
+    labels: Tensor
+
+
 class LabeledBatch(NamedTuple):
     """Labeled rows and, beside each, unlabeled items of the same user.
 

@@ -7,29 +7,20 @@ are empty (B = 0). Nothing is repeated to fill them up, so summed metrics are ex
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from invlightning.data.known_pairs import KnownPairs
-from invlightning.data.loader import check_columns, check_sharding
-from invlightning.types import LabeledBatch, RankingBatch
-
-
-def _shard(users: Tensor, batch_size: int, rank: int, world_size: int) -> tuple[Tensor, int]:
-    """Returns the positions in ``users`` that belong to a process and every one's batch count."""
-    check_sharding(batch_size, rank, world_size)
-    owners = users.remainder(world_size)
-    largest = int(torch.bincount(owners, minlength=world_size).max())
-    return (owners == rank).nonzero().flatten(), -(-largest // batch_size)
+from invlightning.data.row_tuples import check_rows, take, widened
+from invlightning.data.sharding import rows_of_users
+from invlightning.types import LabeledBatch, LabeledRows, RankingBatch
 
 
 class EvalLoader:
     """Yields labeled rows in the given order.
 
     Args:
-        users: ``(N,)`` user indices.
-        items: ``(N,)`` item indices.
-        labels: ``(N,)`` 0 or 1.
+        rows: The labeled rows: a tuple of tensors ``(N, ...)`` whose names are those of
+            :class:`LabeledBatch`.
         batch_size: Rows of a batch.
         rank: This process.
         world_size: Number of processes.
@@ -39,18 +30,11 @@ class EvalLoader:
     """
 
     def __init__(
-        self,
-        users: Tensor,
-        items: Tensor,
-        labels: Tensor,
-        batch_size: int,
-        rank: int = 0,
-        world_size: int = 1,
+        self, rows: LabeledRows, batch_size: int, rank: int = 0, world_size: int = 1
     ) -> None:
-        check_columns(users, items, labels)
-        rows, self._num_batches = _shard(users, batch_size, rank, world_size)
-        self.users, self.items, self.labels = users[rows], items[rows], labels[rows]
-        self.batch_size = batch_size
+        check_rows(rows)
+        places, self._num_batches = rows_of_users(rows.users, batch_size, rank, world_size)
+        self.rows, self.batch_size = take(rows, places), batch_size
 
     def __len__(self) -> int:
         """Returns the number of batches, the same on every process."""
@@ -59,9 +43,8 @@ class EvalLoader:
     def __iter__(self) -> Iterator[LabeledBatch]:
         """Yields this process's batches; the last ones may be empty."""
         for start in range(0, len(self) * self.batch_size, self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            users, items = self.users[rows].long(), self.items[rows].long()
-            yield LabeledBatch(users, items, self.labels[rows].float())
+            rows = take(self.rows, slice(start, start + self.batch_size))
+            yield LabeledBatch(**widened(rows)._asdict())
 
 
 class RankingLoader:
@@ -88,8 +71,8 @@ class RankingLoader:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        rows, self._num_batches = _shard(users, batch_size, rank, world_size)
-        self.users, self.seen, self.targets = users[rows].long(), seen, targets
+        places, self._num_batches = rows_of_users(users, batch_size, rank, world_size)
+        self.users, self.seen, self.targets = users[places].long(), seen, targets
         self.batch_size = batch_size
 
     def __len__(self) -> int:

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
 from invlightning.data.filters import core_mask, last_rows, own_part_rows, pair_keys
+from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.reading.columns import Column, as_arrow, as_ids, as_timestamps, refuse
 from invlightning.data.reading.labels import label
 from invlightning.data.vocabulary import Vocabulary
+from invlightning.types import LabeledRows
 
 POSITIVES_ONLY = (
     "Every row is a true positive: without true negatives AUC and log loss of labeled rows are "
@@ -95,6 +98,30 @@ class Interactions:
     def num_items(self) -> int:
         """Number of items I."""
         return len(self.item_ids)
+
+    def pairs(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> KnownPairs:
+        """Indexes the pairs of some rows.
+
+        Args:
+            rows: Which of them, by position or by a mask of all.
+
+        Returns:
+            Their distinct pairs.
+        """
+        users, items = torch.from_numpy(self.users[rows]), torch.from_numpy(self.items[rows])
+        return KnownPairs.from_pairs(users, items, self.num_users, self.num_items)
+
+    def labeled(self, rows: NDArray[np.int64]) -> LabeledRows:
+        """The columns of some rows, as tensors.
+
+        Args:
+            rows: ``(n,)`` which of them, by position.
+
+        Returns:
+            Users and items int32, labels float32, ``(n,)`` each.
+        """
+        columns = (self.users, self.items, self.labels)
+        return LabeledRows(*(torch.from_numpy(column[rows]) for column in columns))
 
 
 def prepare(

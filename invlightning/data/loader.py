@@ -7,63 +7,26 @@ import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
+from invlightning.data.row_tuples import check_rows, take, widened
 from invlightning.data.seeding import batch_seed, mix_seed
-from invlightning.types import LabeledBatch
-
-
-def check_sharding(batch_size: int, rank: int, world_size: int) -> None:
-    """Checks the arguments that all loaders share.
-
-    Args:
-        batch_size: Rows of a batch on one process.
-        rank: This process.
-        world_size: Number of processes.
-
-    Raises:
-        ValueError: If there is no such batch size or process.
-    """
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, found {batch_size}.")
-    if not 0 <= rank < world_size:
-        raise ValueError(f"rank must lie in 0..world_size-1, found {rank} of {world_size}.")
-
-
-def check_columns(users: Tensor, items: Tensor, labels: Tensor) -> None:
-    """Checks that columns belong to the same rows.
-
-    Args:
-        users: ``(N,)`` user indices.
-        items: ``(N,)`` item indices.
-        labels: ``(N,)`` 0 or 1.
-
-    Raises:
-        ValueError: If the lengths differ.
-    """
-    if not users.shape == items.shape == labels.shape == (users.numel(),):
-        raise ValueError(
-            "users, items and labels must be columns of one length, found shapes "
-            f"{tuple(users.shape)}, {tuple(items.shape)} and {tuple(labels.shape)}."
-        )
+from invlightning.data.sharding import EpochOrder
+from invlightning.types import LabeledBatch, LabeledRows
 
 
 class TrainLoader:
     """Yields every labeled row once an epoch, supervised rows first, then meta rows.
 
     Each part is permuted once an epoch and batches are slices, so no Python runs per row. The
-    permutation depends on ``(seed, epoch, part)`` alone and is the same in every process; each
-    takes an equal share of every global batch of ``batch_size * world_size`` rows, so that the
-    processes together see what one process with that batch size would see. All processes yield
-    equal numbers of batches of equal sizes: of the last batch of a part up to ``world_size - 1``
-    rows are left out. One process leaves out nothing. Batches lie on the device of the columns.
+    permutation depends on ``(seed, epoch, part)`` alone and is the same in every process; how they
+    share it, :class:`EpochOrder` says. Batches lie on the device of the rows.
 
     Lightning calls :meth:`set_epoch` through :attr:`sampler` and keeps :meth:`state_dict` in its
     checkpoints. A loader that got a state back goes on with the batch after the last one that was
     fetched. Without a call of :meth:`set_epoch` every pass has the order of the same epoch.
 
     Args:
-        users: ``(N,)`` user indices, best as int32.
-        items: ``(N,)`` item indices, best as int32.
-        labels: ``(N,)`` 0 or 1, best as float32.
+        rows: The labeled rows: a tuple of tensors ``(N, ...)`` whose names are those of
+            :class:`LabeledBatch`. Integers become int64 and fractions float32, batch by batch.
         is_meta: ``(N,)`` booleans, True for the meta rows; None if there are none.
         batch_size: Rows of a batch on one process.
         seed: Seed of the permutations and of the batches.
@@ -79,9 +42,7 @@ class TrainLoader:
 
     def __init__(
         self,
-        users: Tensor,
-        items: Tensor,
-        labels: Tensor,
+        rows: LabeledRows,
         is_meta: Tensor | None,
         batch_size: int,
         seed: int,
@@ -90,69 +51,53 @@ class TrainLoader:
         drop_last: bool = False,
         shuffle: bool = True,
     ) -> None:
-        check_sharding(batch_size, rank, world_size)
-        check_columns(users, items, labels)
-        is_meta = torch.zeros(users.shape, dtype=torch.bool) if is_meta is None else is_meta.cpu()
-        if is_meta.shape != users.shape:
+        check_rows(rows)
+        shape = rows.users.shape
+        is_meta = torch.zeros(shape, dtype=torch.bool) if is_meta is None else is_meta.cpu()
+        if is_meta.shape != shape:
             raise ValueError(
-                f"is_meta has shape {tuple(is_meta.shape)} but there are {users.numel()} rows."
+                f"is_meta has shape {tuple(is_meta.shape)} but there are {shape[0]} rows."
             )
-        self.users, self.items, self.labels = users, items, labels
-        self.batch_size, self.seed = batch_size, seed
-        self.rank, self.world_size = rank, world_size
-        self.drop_last, self.shuffle = drop_last, shuffle
+        self.rows, self.batch_size = rows, batch_size
+        self.seed, self.rank, self.shuffle = seed, rank, shuffle
         self._parts = [(~is_meta).nonzero().flatten().int(), is_meta.nonzero().flatten().int()]
+        self._orders = [
+            EpochOrder(part.numel(), batch_size, rank, world_size, drop_last)
+            for part in self._parts
+        ]
         self._epoch = self._position = self._start = 0
         if not len(self):
             raise ValueError(
-                f"{users.numel()} rows give no batch of {batch_size} rows on {world_size} "
+                f"{shape[0]} rows give no batch of {batch_size} rows on {world_size} "
                 f"processes (drop_last is {drop_last}): add rows or lower batch_size."
             )
 
-    def _num_batches(self, num_rows: int) -> int:
-        """Batches of a part; a ragged one counts if every process gets a row of it."""
-        full, rest = divmod(num_rows, self.batch_size * self.world_size)
-        return full + (rest >= self.world_size and not self.drop_last)
-
     def __len__(self) -> int:
         """Returns the number of batches of a whole epoch."""
-        return sum(self._num_batches(rows.numel()) for rows in self._parts)
+        return sum(len(order) for order in self._orders)
 
-    def _share(self, rows: Tensor, part: int) -> Tensor:
+    def _share(self, part: int) -> LabeledRows:
         """Returns this process's rows of a part in the order of the epoch."""
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(mix_seed(self.seed, self._epoch, part))
-            order = torch.randperm(rows.numel(), generator=generator, dtype=torch.int32)
-            rows = rows.index_select(0, order)
-        full, rest = divmod(rows.numel(), self.batch_size * self.world_size)
-        body, tail = rows[: rows.numel() - rest], rows[rows.numel() - rest :]
-        body = body.view(full, self.world_size, self.batch_size)[:, self.rank].flatten()
-        share = rest // self.world_size
-        return torch.cat([body, tail[self.rank * share : (self.rank + 1) * share]])
+        seed = mix_seed(self.seed, self._epoch, part) if self.shuffle else None
+        places = self._orders[part].places(seed)
+        return take(self.rows, self._parts[part].index_select(0, places))
 
     def __iter__(self) -> Iterator[LabeledBatch]:
         """Yields the batches of the epoch, after a resume the remaining ones."""
         start, self._start = self._start, 0
         before = 0
-        for part, rows in enumerate(self._parts):
-            stop = before + self._num_batches(rows.numel())
+        for part, order in enumerate(self._orders):
+            stop = before + len(order)
             if start < stop:
-                share = self._share(rows, part).to(self.users.device)
-                columns = [c.index_select(0, share) for c in (self.users, self.items, self.labels)]
+                share = self._share(part)
             for index in range(max(start, before), stop):
                 self._position = index + 1
-                yield self._batch(columns, index - before, index, part)
+                yield LabeledBatch(
+                    **widened(take(share, order.batch(index - before)))._asdict(),
+                    is_meta=bool(part),
+                    seed=batch_seed(self.seed, self._epoch, index, self.rank, part),
+                )
             before = stop
-
-    def _batch(self, columns: list[Tensor], place: int, index: int, part: int) -> LabeledBatch:
-        rows = slice(place * self.batch_size, (place + 1) * self.batch_size)
-        return LabeledBatch(
-            users=columns[0][rows].long(),
-            items=columns[1][rows].long(),
-            labels=columns[2][rows].float(),
-            is_meta=bool(part),
-            seed=batch_seed(self.seed, self._epoch, index, self.rank, part),
-        )
 
     @property
     def sampler(self) -> "TrainLoader":
@@ -172,8 +117,8 @@ class TrainLoader:
     @property
     def _layout(self) -> list[int]:
         """What a position counts in: rows of the parts, rows of a global batch, batches."""
-        sizes = [rows.numel() for rows in self._parts]
-        return [*sizes, self.batch_size * self.world_size, len(self)]
+        sizes = [order.num_rows for order in self._orders]
+        return [*sizes, self._orders[0].global_batch_size, len(self)]
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the epoch and how many of its batches were fetched."""

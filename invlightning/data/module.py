@@ -11,7 +11,6 @@ from torch import Tensor
 
 from invlightning.data.evaluation_loaders import EvalLoader, RankingLoader
 from invlightning.data.loader import TrainLoader
-from invlightning.data.pairs import pairs_of
 from invlightning.data.rows import TEST, TRAIN, VAL, RowsDataModule
 from invlightning.data.samplers import (
     KnownPairs,
@@ -90,20 +89,14 @@ class ImplicitDataModule(RowsDataModule, ABC):
                 f"{interactions.num_items} items to draw from: lower num_unlabeled."
             )
         sampler = self.sampler if self.sampler is not None else UniformSampler()
-        sampler.fit(pairs_of(interactions, rows))
+        sampler.fit(interactions.pairs(rows))
         positive = interactions.labels[rows] > 0
-        sampler.fit_negatives(pairs_of(interactions, rows[~positive]))
+        sampler.fit_negatives(interactions.pairs(rows[~positive]))
         if self.resampler is not None:
-            self.resampler.fit(pairs_of(interactions, rows[positive]))
+            self.resampler.fit(interactions.pairs(rows[positive]))
         self.active_sampler = sampler
 
     # ------------------------------------------------------------------------------ loaders
-
-    def _columns(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-        data = self.interactions
-        columns = (data.users[rows], data.items[rows], data.labels[rows])
-        users, items, labels = (torch.from_numpy(column) for column in columns)
-        return users, items, labels
 
     @property
     def _shard(self) -> tuple[int, int]:
@@ -119,7 +112,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
         # overfit_batches means the same rows every epoch; Lightning cannot tell our loader so.
         overfit = self.trainer is not None and self.trainer.overfit_batches != 0  # type: ignore[attr-defined]
         return TrainLoader(
-            *self._columns(self.train_rows),
+            self.interactions.labeled(self.train_rows),
             torch.from_numpy(self.meta),
             batch_size=self.batch_size,
             seed=self.seed,
@@ -142,12 +135,13 @@ class ImplicitDataModule(RowsDataModule, ABC):
         rows = np.flatnonzero(self.parts == part)
         if len(rows) == 0:
             return []
-        users, items, labels = self._columns(rows)
-        positive = labels > 0
-        rank, world_size = self._shard
-        labeled = EvalLoader(users, items, labels, self.eval_batch_size, rank, world_size)
-        targets = (users[positive], items[positive])
-        return [labeled, self._ranking_loader(torch.unique(users[positive]), seen, targets)]
+        labeled = self.interactions.labeled(rows)
+        positives = rows[self.interactions.labels[rows] > 0]
+        users = torch.unique(torch.from_numpy(self.interactions.users[positives]))
+        return [
+            EvalLoader(labeled, self.eval_batch_size, *self._shard),
+            self._ranking_loader(users, seen, positives),
+        ]
 
     def predict_dataloader(self) -> RankingLoader:
         """The users to recommend to, with everything they are known to have interacted with."""
@@ -157,21 +151,17 @@ class ImplicitDataModule(RowsDataModule, ABC):
         else:
             users = data.user_ids.encode(self.predict_users, name="user")
         everything = np.ones(len(data), dtype=bool)
-        nothing = torch.empty(0, dtype=torch.int64)
-        return self._ranking_loader(torch.from_numpy(users), everything, (nothing, nothing))
+        return self._ranking_loader(torch.from_numpy(users), everything, ~everything)
 
     def _ranking_loader(
-        self, users: Tensor, seen: NDArray[np.bool_], targets: tuple[Tensor, Tensor]
+        self,
+        users: Tensor,
+        seen: NDArray[np.bool_],
+        targets: NDArray[np.int64] | NDArray[np.bool_],
     ) -> RankingLoader:
-        data = self.interactions
-        rank, world_size = self._shard
+        pairs = self.interactions.pairs
         return RankingLoader(
-            users,
-            pairs_of(data, seen),
-            KnownPairs.from_pairs(*targets, data.num_users, data.num_items),
-            self.ranking_batch_size,
-            rank,
-            world_size,
+            users, pairs(seen), pairs(targets), self.ranking_batch_size, *self._shard
         )
 
     # --------------------------------------------------------------------- unlabeled items
@@ -243,4 +233,4 @@ class ImplicitDataModule(RowsDataModule, ABC):
         """Positive validation and test pairs: drawing one of them is a false negative."""
         data = self.interactions
         rows = np.flatnonzero((self.parts != TRAIN) & (data.labels > 0))
-        return pairs_of(data, rows)
+        return data.pairs(rows)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from invlightning.data.evaluation_loaders import EvalLoader, RankingLoader
 from invlightning.data.samplers import KnownPairs
+from invlightning.types import LabeledRows
 from tests.reference.samplers import ranking_batches
 
 
@@ -16,7 +17,7 @@ def test_evaluation_rows_once_whole_users_equal_counts(users, batch_size, world_
     users = torch.tensor(users, dtype=torch.int32)
     items = torch.arange(users.numel(), dtype=torch.int32)
     ranks = [
-        EvalLoader(users, items, (items % 2).float(), batch_size, rank, world_size)
+        EvalLoader(LabeledRows(users, items, (items % 2).float()), batch_size, rank, world_size)
         for rank in range(world_size)
     ]
     largest = max(sum(user % world_size == rank for user in users) for rank in range(world_size))
@@ -73,8 +74,8 @@ def test_ranking_batches_against_naive_lists(users, seen, targets, batch_size, w
 
 def test_bad_arguments_are_refused():
     users = torch.arange(4)
-    with pytest.raises(ValueError, match="columns of one length"):
-        EvalLoader(users, users[:3], users.float(), 2)
+    with pytest.raises(ValueError, match="columns of rows must have one length"):
+        EvalLoader(LabeledRows(users, users[:3], users.float()), 2)
     pairs = KnownPairs.from_pairs(users, users, 4, 4)
     with pytest.raises(ValueError, match=r"rank must lie in 0\.\.world_size-1, found 1 of 1"):
         RankingLoader(users, pairs, pairs, 2, rank=1)

@@ -10,17 +10,18 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from invlightning.data.evaluation_loaders import EvalLoader
 from invlightning.data.loader import TrainLoader
 from invlightning.data.seeding import batch_seed
+from invlightning.types import LabeledRows
 
 
 def columns(num_rows):
     """Rows are told apart by their item; users repeat."""
     items = torch.arange(num_rows, dtype=torch.int32)
-    return items * 7 % 5, items, (items % 3 == 0).float()
+    return LabeledRows(items * 7 % 5, items, (items % 3 == 0).float())
 
 
 def make_loader(num_rows=23, num_meta=7, batch_size=4, seed=5, **options):
     is_meta = torch.arange(num_rows) % max(num_rows, 1) < num_meta
-    return TrainLoader(*columns(num_rows), is_meta, batch_size, seed, **options)
+    return TrainLoader(columns(num_rows), is_meta, batch_size, seed, **options)
 
 
 def listed(batches):
@@ -122,7 +123,7 @@ def test_without_shuffling_every_epoch_keeps_the_given_order():
 
 
 def test_no_meta_column_means_no_meta_rows():
-    loader = TrainLoader(*columns(5), None, 2, 0)
+    loader = TrainLoader(columns(5), None, 2, 0)
     assert [batch.is_meta for batch in loader] == [False] * 3
 
 
@@ -185,11 +186,13 @@ def test_bad_arguments_are_refused(options, message):
 
 
 def test_columns_of_different_lengths_are_refused():
-    users, items, labels = columns(5)
-    with pytest.raises(ValueError, match=r"found shapes \(4,\), \(5,\) and \(5,\)"):
-        TrainLoader(users[:4], items, labels, None, 2, 0)
+    rows = columns(5)
+    with pytest.raises(ValueError, match=r"found the shapes users \(4,\), items \(5,\), labels"):
+        TrainLoader(rows._replace(users=rows.users[:4]), None, 2, 0)
+    with pytest.raises(ValueError, match=r"one length, found the shapes users \(5,\), items \(\)"):
+        TrainLoader(rows._replace(items=torch.tensor(1)), None, 2, 0)
     with pytest.raises(ValueError, match=r"is_meta has shape \(4,\) but there are 5 rows"):
-        TrainLoader(users, items, labels, torch.zeros(4, dtype=torch.bool), 2, 0)
+        TrainLoader(rows, torch.zeros(4, dtype=torch.bool), 2, 0)
 
 
 class Recorder(pl.LightningModule):
@@ -224,7 +227,7 @@ def fit(folder, callbacks=(), ckpt_path=None, **flags):
         num_sanity_val_steps=0,
         **flags,
     )
-    evaluation = EvalLoader(*columns(9), 4)
+    evaluation = EvalLoader(columns(9), 4)
     trainer.fit(module, make_loader(), evaluation, ckpt_path=ckpt_path)
     return listed(module.batches)
 

@@ -11,6 +11,7 @@ from pytorch_lightning.strategies import DDPStrategy
 import invlightning as il
 from invlightning.data.loader import TrainLoader
 from invlightning.modules.checks import check_sparse_backend
+from invlightning.types import LabeledRows
 from tests.helpers.forms import (
     FORMS,
     GMF,
@@ -238,8 +239,8 @@ def test_same_users_still_draw_differently_on_each_rank():
     for rank in range(2):
         data = make_data(sampler=il.data.UniformSampler())
         data.setup()
-        columns = (torch.zeros(64, dtype=torch.int32), torch.arange(64) % 30, torch.ones(64))
-        loader = TrainLoader(*columns, None, batch_size=32, seed=1, rank=rank, world_size=2)
+        rows = LabeledRows(torch.zeros(64).int(), torch.arange(64) % 30, torch.ones(64))
+        loader = TrainLoader(rows, None, batch_size=32, seed=1, rank=rank, world_size=2)
         batches.append(data.draw_unlabeled(next(iter(loader))))
     assert not torch.equal(*batches)
 
