@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.digests`` trains small models on the embedded data, one thread, and prints a
 digest of each model's weights; ``--check`` compares them with ``tests/digests.json`` and names what
-differs; ``--write`` records them. Bits depend on torch and on the processor, which are recorded too.
+differs; ``--write`` records them. Bits depend on torch and on the processor: both are recorded.
 """
 
 import argparse
