@@ -117,7 +117,7 @@ class AnnotationMonitor(pl.Callback):
         check_losses(pl_module, "unlabeled_logits")
         data = implicit_data(trainer)
         if data is not None:
-            self._held_out_pairs = data.held_out_positives().to(pl_module.device)
+            self._held_out_pairs = data.rows.held_out_positives().to(pl_module.device)
 
     @torch.no_grad()
     def on_train_batch_end(

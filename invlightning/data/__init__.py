@@ -9,8 +9,9 @@ from invlightning.data.datasets import (
     SyntheticDataModule,
     TableDataModule,
 )
-from invlightning.data.interactions import Interactions, RawTable
+from invlightning.data.interactions import Interactions, RawTable, prepare
 from invlightning.data.module import ImplicitDataModule
+from invlightning.data.rows import SplitRows, split_rows
 from invlightning.data.samplers import (
     AdaptiveHardnessSampler,
     AdaptiveOversampler,
@@ -64,9 +65,12 @@ __all__ = [
     "ReinforcedSampler",
     "RobustSampler",
     "Split",
+    "SplitRows",
     "SyntheticDataModule",
     "TableDataModule",
     "TemporalSplit",
     "UniformSampler",
     "UserRandomSplit",
+    "prepare",
+    "split_rows",
 ]

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from invlightning.data.evaluation_loaders import EvalLoader, RankingLoader
 from invlightning.data.loader import TrainLoader
-from invlightning.data.rows import TEST, TRAIN, VAL, RowsDataModule
+from invlightning.data.rows import TEST, TRAIN, VAL
+from invlightning.data.rows_module import RowsDataModule
 from invlightning.data.samplers import (
-    KnownPairs,
     NegativeSampler,
     PositiveResampler,
     UniformSampler,
@@ -82,7 +82,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
             self._fit_sampler()
 
     def _fit_sampler(self) -> None:
-        interactions, rows = self.interactions, self.train_rows
+        interactions, rows = self.interactions, self.rows.train_rows
         if self.num_unlabeled > interactions.num_items:
             raise ValueError(
                 f"num_unlabeled is {self.num_unlabeled}, but there are only "
@@ -112,8 +112,8 @@ class ImplicitDataModule(RowsDataModule, ABC):
         # overfit_batches means the same rows every epoch; Lightning cannot tell our loader so.
         overfit = self.trainer is not None and self.trainer.overfit_batches != 0  # type: ignore[attr-defined]
         return TrainLoader(
-            self.interactions.labeled(self.train_rows),
-            torch.from_numpy(self.meta),
+            self.rows.labeled(),
+            torch.from_numpy(self.rows.meta),
             batch_size=self.batch_size,
             seed=self.seed,
             rank=rank,
@@ -123,20 +123,19 @@ class ImplicitDataModule(RowsDataModule, ABC):
 
     def val_dataloader(self) -> list[EvalLoader | RankingLoader]:
         """Labeled validation rows, and users whose unseen items are to be ranked."""
-        return self._evaluation_loaders(VAL, seen=self.parts == TRAIN)
+        return self._evaluation_loaders(VAL, seen=self.rows.parts == TRAIN)
 
     def test_dataloader(self) -> list[EvalLoader | RankingLoader]:
         """As :meth:`val_dataloader`, with the test rows; validation rows count as seen."""
-        return self._evaluation_loaders(TEST, seen=self.parts != TEST)
+        return self._evaluation_loaders(TEST, seen=self.rows.parts != TEST)
 
     def _evaluation_loaders(
         self, part: int, seen: NDArray[np.bool_]
     ) -> list[EvalLoader | RankingLoader]:
-        rows = np.flatnonzero(self.parts == part)
-        if len(rows) == 0:
+        labeled = self.rows.labeled(part)
+        if len(labeled.users) == 0:
             return []
-        labeled = self.interactions.labeled(rows)
-        positives = rows[self.interactions.labels[rows] > 0]
+        positives = (self.rows.parts == part) & (self.interactions.labels > 0)
         users = torch.unique(torch.from_numpy(self.interactions.users[positives]))
         return [
             EvalLoader(labeled, self.eval_batch_size, *self._shard),
@@ -157,7 +156,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
         self,
         users: Tensor,
         seen: NDArray[np.bool_],
-        targets: NDArray[np.int64] | NDArray[np.bool_],
+        targets: NDArray[np.bool_],
     ) -> RankingLoader:
         pairs = self.interactions.pairs
         return RankingLoader(
@@ -222,15 +221,9 @@ class ImplicitDataModule(RowsDataModule, ABC):
 
     def state_dict(self) -> dict[str, Tensor]:
         """State of the sampler, for samplers that learn; empty before ``setup``."""
-        return dict(self.active_sampler.state_dict()) if self._interactions is not None else {}
+        return dict(self.active_sampler.state_dict()) if self.is_set_up else {}
 
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
         """Restores what :meth:`state_dict` gave."""
         if self.trainer is None or self.trainer.training:  # evaluation draws nothing
             self.active_sampler.load_state_dict(state_dict)
-
-    def held_out_positives(self) -> KnownPairs:
-        """Positive validation and test pairs: drawing one of them is a false negative."""
-        data = self.interactions
-        rows = np.flatnonzero((self.parts != TRAIN) & (data.labels > 0))
-        return data.pairs(rows)

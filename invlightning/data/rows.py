@@ -1,188 +1,134 @@
-"""The rows behind a data module: from a table of interactions to labeled, split columns."""
+"""Interactions divided into parts: plain values, with or without a data module."""
 
-import json
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import ClassVar
+from dataclasses import dataclass
 
 import numpy as np
-import pytorch_lightning as pl
+import torch
 from numpy.typing import NDArray
-from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from invlightning.data.interactions import Interactions, RawTable, prepare
-from invlightning.data.reading.cache import LEAST_BYTES, cached
-from invlightning.data.splits import RandomSplit, Split, meta_rows, thin_labels
-from invlightning.specs import import_path, to_spec
+from invlightning.data.interactions import Interactions
+from invlightning.data.known_pairs import KnownPairs
+from invlightning.data.splits import Split, meta_rows, thin_labels
+from invlightning.types import LabeledRows, TrainingFacts
 
 TRAIN, VAL, TEST = 0, 1, 2
 
 
-@dataclass(eq=False, repr=False, kw_only=True)
-class RowsDataModule(pl.LightningDataModule, ABC):
-    """The rows of a data set: read, labeled, cleaned, split.
+@dataclass(frozen=True, eq=False)
+class SplitRows:
+    """Interactions, the part of each row, and which training rows are labeled and meta.
 
-    A subclass says where the table comes from (:meth:`read`). The rest happens here, in this
-    order: labels by threshold, duplicates and rare users and items removed, split, training
-    labels thinned, meta part set aside.
-
-    Args:
-        positive_threshold: A rating above it is a true positive. None where ratings are 0 or 1
-            already, or where the table has none; then every pair is a positive.
-        negative_threshold: A rating at or below it is a true negative; ratings between the two
-            thresholds are dropped. None means ``positive_threshold``: nothing is dropped.
-        min_user_count: Users with fewer rows are removed, repeatedly, together with
-            ``min_item_count`` (a k-core). 0 keeps all.
-        min_item_count: Items with fewer rows are removed. 0 keeps all.
-        split: How rows are divided into training, validation and test. None takes the default of
-            the data set, for most a random 80/10/10 split.
-        labeled_fraction: Share of the training labels that is kept, in (0, 1]; the other pairs
-            become unlabeled. Small values give the extremely sparse regime.
-        meta_fraction: Share of the training rows, in [0, 1), that forms the meta part: it comes
-            last in an epoch, and an inverse gradient with ``schedule="phased"`` acts on it. Other
-            modules train on it as on any row.
-        seed: Seed of the split, the order of rows and the drawn items.
-        cache: Whether prepared rows of large files are kept on disk, so that the next start is
-            instant: True beside the files, a path in that folder, False not at all.
+    Build it by :func:`split_rows`.
 
     Attributes:
-        num_users: Number of users U, known after ``setup``.
-        num_items: Number of items I, known after ``setup``.
-
-    Raises:
-        ValueError: If an argument is out of its range.
+        interactions: All N rows.
+        parts: ``(N,)`` 0 training, 1 validation, 2 test.
+        train_rows: ``(L,)`` positions of the labeled training rows, rising.
+        meta: ``(L,)`` True for those of them that form the meta part.
     """
 
-    positive_threshold: float | None = None
-    negative_threshold: float | None = None
-    min_user_count: int = 0
-    min_item_count: int = 0
-    split: Split | None = None
-    labeled_fraction: float = 1.0
-    meta_fraction: float = 0.1
-    seed: int = 42
-    cache: bool | str = True
+    interactions: Interactions
+    parts: NDArray[np.uint8]
+    train_rows: NDArray[np.int64]
+    meta: NDArray[np.bool_]
 
-    num_users: int | None = field(init=False, default=None)
-    num_items: int | None = field(init=False, default=None)
-
-    # Settings that act on prepared rows; all others decide which rows there are.
-    _later: ClassVar[frozenset[str]] = frozenset(
-        {"split", "labeled_fraction", "meta_fraction", "seed", "cache", "num_users", "num_items"}
-    )
-
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not 0 < self.labeled_fraction <= 1:
-            raise ValueError(f"labeled_fraction must be in (0, 1], got {self.labeled_fraction}.")
-        if not 0 <= self.meta_fraction < 1:
-            raise ValueError(f"meta_fraction must be in [0, 1), got {self.meta_fraction}.")
-        self._interactions: Interactions | None = None
-
-    @abstractmethod
-    def read(self) -> RawTable:
-        """Returns the interactions as the source has them."""
-
-    def sources(self) -> list[Path]:
-        """The files that :meth:`read` reads and nothing else; none means that nothing is cached."""
-        return []
-
-    def default_split(self) -> Split:
-        """The split that is used where none is given."""
-        return RandomSplit(seed=self.seed)
-
-    def truth(self, users: Tensor, items: Tensor) -> Tensor | None:
-        """The true label of any pairs, where the data set knows it.
+    def labeled(self, part: int = TRAIN) -> LabeledRows:
+        """The labeled rows of a part, ``(n,)`` each.
 
         Args:
-            users: User indices, any shape.
-            items: Item indices, same shape.
-
-        Returns:
-            True for true positives, same shape; None where the truth is unknown.
+            part: 0 training, 1 validation, 2 test.
         """
-        return None
+        rows = self.train_rows if part == TRAIN else np.flatnonzero(self.parts == part)
+        return self.interactions.labeled(rows)
 
-    def side_features(self) -> tuple[Tensor | None, Tensor | None]:
-        """Features of users ``(U, Fu)`` and of items ``(I, Fi)``; None where there are none."""
-        return None, None
+    def training_facts(
+        self, user_features: Tensor | None = None, item_features: Tensor | None = None
+    ) -> TrainingFacts:
+        """What may be known before training: the labeled training rows and side features.
 
-    @property
-    def interactions(self) -> Interactions:
-        """The prepared rows.
-
-        Raises:
-            RuntimeError: Before ``setup``.
+        Args:
+            user_features: ``(U, Fu)`` numbers; None where there are none.
+            item_features: ``(I, Fi)`` numbers; None where there are none.
         """
-        if self._interactions is None:
-            raise RuntimeError(f"{type(self).__name__} is not set up yet: call setup() first.")
-        return self._interactions
-
-    def setup(self, stage: str | None = None) -> None:
-        """Reads, labels and splits the rows, once for all stages."""
-        if self._interactions is not None:
-            return
-        interactions = self.load_rows()
-        self.parts = (self.split or self.default_split())(interactions)
-        self._select_training_rows(interactions)
-        self.num_users, self.num_items = interactions.num_users, interactions.num_items
-        self._interactions = interactions
-        for note in (*interactions.notes, self.summary()):
-            rank_zero_info(note)
-
-    def prepare_data(self) -> None:
-        """Fills the cache, where there are several processes to read from it."""
-        if self.trainer is not None and self.trainer.world_size > 1 and self.cache:
-            self.load_rows()
-
-    def load_rows(self) -> Interactions:
-        """The prepared rows, from the cache where there is one."""
-        files = [file for file in self.sources() if file.is_file()]
-        if not self.cache or sum(file.stat().st_size for file in files) < LEAST_BYTES:
-            return self._prepare()
-        folder = None if self.cache is True else self.cache
-        names = sorted({f.name for f in fields(self)} - self._later)
-        settings = {name: to_spec(getattr(self, name)) for name in names}
-        return cached(files, json.dumps([import_path(type(self)), settings]), self._prepare, folder)
-
-    def _prepare(self) -> Interactions:
-        return prepare(
-            self.read(),
-            positive_threshold=self.positive_threshold,
-            negative_threshold=self.negative_threshold,
-            min_user_count=self.min_user_count,
-            min_item_count=self.min_item_count,
+        table, rows = self.interactions, self.train_rows
+        users, items, labels = self.labeled()
+        times = None if table.timestamps is None else torch.from_numpy(table.timestamps[rows])
+        return TrainingFacts(
+            users.long(), items.long(), labels, times, user_features, item_features
         )
+
+    def held_out_positives(self) -> KnownPairs:
+        """Positive validation and test pairs: drawing one of them is a false negative."""
+        return self.interactions.pairs((self.parts != TRAIN) & (self.interactions.labels > 0))
 
     def summary(self) -> str:
         """One sentence on what there is to train on."""
-        labels = self.interactions.labels[self.train_rows]
-        held_out = [int((self.parts == part).sum()) for part in (VAL, TEST)]
+        table = self.interactions
+        labels = table.labels[self.train_rows]
+        val, test = (int((self.parts == part).sum()) for part in (VAL, TEST))
         return (
-            f"{type(self).__name__}: {self.num_users} users, {self.num_items} items; "
-            f"{len(labels)} labeled training rows ({int(labels.sum())} positive, "
-            f"{int(self.meta.sum())} of all in the meta part), {held_out[0]} validation and "
-            f"{held_out[1]} test rows."
+            f"{table.num_users} users, {table.num_items} items; {len(labels)} labeled training "
+            f"rows ({int(labels.sum())} positive, {int(self.meta.sum())} of all in the meta "
+            f"part), {val} validation and {test} test rows."
         )
 
-    def _select_training_rows(self, interactions: Interactions) -> None:
-        rows = np.flatnonzero(self.parts == TRAIN)
-        if len(rows) == 0:
-            raise ValueError(
-                f"the split leaves none of the {len(interactions)} rows for training: make the "
-                "validation and test fractions smaller or give more data."
-            )
-        users, items = interactions.users, interactions.items
-        kept = thin_labels(users[rows], items[rows], self.labeled_fraction, self.seed)
-        self.train_rows: NDArray[np.int64] = rows[kept]
-        rows = self.train_rows
-        self.meta: NDArray[np.bool_] = meta_rows(
-            users[rows], items[rows], self.meta_fraction, self.seed
+
+def check_shares(labeled_fraction: float, meta_fraction: float) -> None:
+    """Checks the shares that :func:`split_rows` takes.
+
+    Args:
+        labeled_fraction: Share of the training labels that is kept.
+        meta_fraction: Share of the labeled training rows that forms the meta part.
+
+    Raises:
+        ValueError: If a share is out of its range.
+    """
+    if not 0 < labeled_fraction <= 1:
+        raise ValueError(f"labeled_fraction must be in (0, 1], got {labeled_fraction}.")
+    if not 0 <= meta_fraction < 1:
+        raise ValueError(f"meta_fraction must be in [0, 1), got {meta_fraction}.")
+
+
+def split_rows(
+    interactions: Interactions,
+    split: Split,
+    *,
+    labeled_fraction: float = 1.0,
+    meta_fraction: float = 0.1,
+    seed: int = 42,
+) -> SplitRows:
+    """Divides rows into parts, thins the training labels and sets the meta part aside.
+
+    From a table as found: ``split_rows(prepare(table, positive_threshold=3), RandomSplit())``.
+
+    Args:
+        interactions: The prepared rows.
+        split: How they are divided into training, validation and test.
+        labeled_fraction: Share of the training labels that is kept, in (0, 1].
+        meta_fraction: Share of the labeled training rows, in [0, 1), that forms the meta part.
+        seed: Seed of both choices; the split has its own.
+
+    Returns:
+        The divided rows.
+
+    Raises:
+        ValueError: If a share is out of its range, or no row or no positive is left to train on.
+    """
+    check_shares(labeled_fraction, meta_fraction)
+    parts = split(interactions)
+    rows = np.flatnonzero(parts == TRAIN)
+    if len(rows) == 0:
+        raise ValueError(
+            f"the split leaves none of the {len(interactions)} rows for training: make the "
+            "validation and test fractions smaller or give more data."
         )
-        if not interactions.labels[rows].any():
-            raise ValueError(
-                f"none of the {len(rows)} labeled training rows is positive: raise "
-                "labeled_fraction or lower positive_threshold."
-            )
+    users, items = interactions.users, interactions.items
+    rows = rows[thin_labels(users[rows], items[rows], labeled_fraction, seed)]
+    if not interactions.labels[rows].any():
+        raise ValueError(
+            f"none of the {len(rows)} labeled training rows is positive: raise "
+            "labeled_fraction or lower positive_threshold."
+        )
+    meta = meta_rows(users[rows], items[rows], meta_fraction, seed)
+    return SplitRows(interactions, parts, rows, meta)

@@ -22,7 +22,7 @@ from invlightning.inverse import (
 from invlightning.inverse.unlabeled_rows import UnlabeledRows
 from invlightning.losses import UnlabeledLoss
 from invlightning.modules.checks import sparse_tables
-from invlightning.modules.trainer_data import any_data, implicit_data, train_labels
+from invlightning.modules.trainer_data import implicit_data, train_labels
 from invlightning.optim import RowSparseAdam
 
 Schedule = Literal["phased", "every_batch"]
@@ -179,8 +179,8 @@ def check_phases(trainer: pl.Trainer, schedule: Schedule) -> None:
     Raises:
         ValueError: If the data module keeps no meta part.
     """
-    meta = getattr(any_data(trainer), "meta", None)
-    if schedule == "phased" and meta is not None and not meta.any():
+    data = implicit_data(trainer)
+    if schedule == "phased" and data is not None and not data.rows.meta.any():
         raise ValueError(
             "schedule='phased' takes inverse gradient steps on the meta part, but the data module "
             "has none: set meta_fraction above 0, or use schedule='every_batch'."

@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import (
 )
 from torch import Tensor, nn
 
+from invlightning.data.rows import VAL
 from invlightning.modules.trainer_data import implicit_data
 from invlightning.types import LabeledBatch
 
@@ -25,7 +26,7 @@ def check_monitors(trainer: pl.Trainer) -> None:
     data = implicit_data(trainer)
     if data is None:
         return
-    labels = data.interactions.labels[data.parts == 1]
+    labels = data.rows.labeled(VAL).labels
     if len(labels) and labels.min() != labels.max():
         return
     for callback in trainer.callbacks:  # type: ignore[attr-defined]

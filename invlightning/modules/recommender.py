@@ -133,8 +133,7 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
             if self.unlabeled_criterion is not None:
                 start_unlabeled_loss(self.unlabeled_criterion, self.trainer)
             if self.joint_criterion is not None and data is not None:
-                rows = data.train_rows
-                items = torch.from_numpy(data.interactions.items[rows]).long()
+                items = data.rows.labeled().items.long()
                 self.joint_criterion.start_fit(
                     train_labels(data), items, data.interactions.num_items
                 )
@@ -176,7 +175,7 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         wants = (
             hasattr(self, "backbone") and type(self.backbone).start_fit is not Backbone.start_fit
         )
-        if data is not None and hasattr(data, "train_rows") and wants:
+        if data is not None and data.is_set_up and wants:
             self.backbone.start_fit(training_facts(data))
 
     def get_extra_state(self) -> Tensor:

@@ -3,11 +3,10 @@
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
-from invlightning.backbones import TrainingFacts
 from invlightning.data.module import ImplicitDataModule
+from invlightning.types import TrainingFacts
 
 
 def any_data(trainer: pl.Trainer) -> Any:
@@ -22,13 +21,10 @@ def implicit_data(trainer: pl.Trainer) -> ImplicitDataModule | None:
 
 
 def train_labels(data: ImplicitDataModule) -> Tensor:
-    """Labels ``(N,)`` of the labeled training rows."""
-    return torch.from_numpy(data.interactions.labels[data.train_rows])
+    """Labels ``(L,)`` of the labeled training rows."""
+    return data.rows.labeled().labels
 
 
 def training_facts(data: ImplicitDataModule) -> TrainingFacts:
     """What a backbone may know: labeled training rows, and features of users and items."""
-    table, rows = data.interactions, data.train_rows
-    users, items = (torch.from_numpy(ids[rows]).long() for ids in (table.users, table.items))
-    times = None if table.timestamps is None else torch.from_numpy(table.timestamps[rows])
-    return TrainingFacts(users, items, train_labels(data), times, *data.side_features())
+    return data.rows.training_facts(*data.side_features())

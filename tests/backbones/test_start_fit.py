@@ -110,7 +110,7 @@ def test_facts_are_the_labeled_training_rows(tmp_path):
     model = il.Recommender(partial(LightGCN, embedding_dim=2))
     data = make_data(labeled_fraction=0.5)
     make_trainer(tmp_path).fit(model, data)
-    rows, train = data.interactions, data.train_rows
+    rows, train = data.interactions, data.rows.train_rows
     assert len(train) < 0.5 * len(rows)
     positive = train[rows.labels[train] > 0]
     expected = sorted(zip(rows.users[positive], rows.items[positive], strict=True))
@@ -146,7 +146,7 @@ def test_evaluation_and_training_without_a_fresh_model(build, tmp_path):
     fewer = make_data(labeled_fraction=0.3)
     make_trainer(tmp_path / "again").fit(loaded, fewer)
     if isinstance(loaded.backbone, LightGCN):
-        positive = fewer.interactions.labels[fewer.train_rows].sum()
+        positive = fewer.interactions.labels[fewer.rows.train_rows].sum()
         assert loaded.backbone.pairs.get_extra_state().shape[1] == positive
 
 

@@ -90,7 +90,7 @@ class Weights(pl.Callback):
         logits = pl_module(batch.users.unsqueeze(1), batch.unlabeled_items)
         self.weights.append(inverse_dual_weights(logits).flatten())
         rows = trainer.datamodule.interactions
-        held = (trainer.datamodule.parts != 0) & (rows.labels > 0)
+        held = (trainer.datamodule.rows.parts != 0) & (rows.labels > 0)
         pairs = set(zip(rows.users[held].tolist(), rows.items[held].tolist(), strict=True))
         for user, items in zip(batch.users.tolist(), batch.unlabeled_items.tolist(), strict=True):
             for item in items:
@@ -106,13 +106,13 @@ def test_annotation_statistics_equal_plain_ones():
     trainer = fit(model, [watcher, AnnotationMonitor(every_n_steps=1)])
     found = trainer.callback_metrics
     weights = torch.cat(watcher.weights)
-    rows = trainer.datamodule
+    data = trainer.datamodule
     expected = {
         "mean": weights.mean(),
         "share": (weights > 0.5).float().mean(),
         "auc": auc(weights, torch.tensor(watcher.truth)),
         "held_out": sum(watcher.held_out) / len(watcher.held_out),
-        "prior": rows.interactions.labels[rows.train_rows].mean(),
+        "prior": data.rows.labeled().labels.mean(),
         "bin_4": ((weights >= 0.4) & (weights < 0.5)).float().mean(),
     }
     for name, value in expected.items():

@@ -144,7 +144,7 @@ def test_coat_layouts(names, write, folder, tmp_path):
     assert found == expected
     assert rows.notes[0].startswith("1 rows dropped: their pair also occurs in a later part")
     assert (rows.num_users, rows.num_items) == (3, 4)
-    assert ((data.parts == 2) == (rows.parts == 2)).all()
+    assert ((data.rows.parts == 2) == (rows.parts == 2)).all()
 
 
 def test_coat_refuses_other_files(tmp_path):
@@ -194,14 +194,15 @@ def test_kuairand(tmp_path):
     data = KuaiRandDataModule(root=str(tmp_path))
     data.prepare_data()
     data.setup()
-    assert np.bincount(data.parts).tolist() == [65, 7, 36]
-    assert data.interactions.item_ids.decode(data.interactions.items[data.parts == 2]).min() == 20
+    assert np.bincount(data.rows.parts).tolist() == [65, 7, 36]
+    found = data.interactions
+    assert found.item_ids.decode(found.items[data.rows.parts == 2]).min() == 20
     assert data.interactions.labels.mean() == 0.5
     other = KuaiRandDataModule(root=str(tmp_path), label_column="long_view", random_test=False)
     other.setup()
     assert len(other.interactions) == 72
     assert other.interactions.labels.sum() == 6
-    assert np.bincount(other.parts).tolist() == [58, 7, 7]
+    assert np.bincount(other.rows.parts).tolist() == [58, 7, 7]
 
 
 def test_table(tmp_path):
@@ -209,7 +210,7 @@ def test_table(tmp_path):
     columns = {"user_column": "who", "item_column": "what", "rating_column": "stars"}
     data = TableDataModule(path=str(path), **columns, positive_threshold=3.0)
     data.setup()
-    assert np.bincount(data.parts).tolist() == [52, 6, 6]
+    assert np.bincount(data.rows.parts).tolist() == [52, 6, 6]
     timed = TableDataModule(
         path=str(path),
         **columns,
@@ -218,7 +219,7 @@ def test_table(tmp_path):
         split=LeaveLastOut(),
     )
     timed.setup()
-    assert np.bincount(timed.parts).tolist() == [48, 8, 8]
+    assert np.bincount(timed.rows.parts).tolist() == [48, 8, 8]
 
 
 @pytest.mark.parametrize("with_val", [False, True])
@@ -233,7 +234,8 @@ def test_table_in_given_files(tmp_path, with_val):
         positive_threshold=3.0,
     )  # fmt: skip
     data.setup()
-    assert np.bincount(data.parts).tolist() == [40 if with_val else 36, 10 if with_val else 4, 14]
+    sizes = [40, 10, 14] if with_val else [36, 4, 14]
+    assert np.bincount(data.rows.parts).tolist() == sizes
 
 
 USERS = [3, 3, 5, 5, 9, 9]
@@ -283,7 +285,7 @@ def test_real_movielens():
     data.setup()
     assert (len(data.interactions), data.num_users, data.num_items) == (100_000, 943, 1682)
     assert data.interactions.labels.sum() == 27_145 + 34_174 + 21_201
-    assert np.bincount(data.parts).tolist() == [80_000, 10_000, 10_000]
+    assert np.bincount(data.rows.parts).tolist() == [80_000, 10_000, 10_000]
 
 
 @real
@@ -293,4 +295,4 @@ def test_real_coat():
     data.setup()
     assert (data.num_users, data.num_items) == (290, 300)
     assert np.bincount(data.interactions.parts).tolist() == [6960 - 366, 0, 4640]
-    assert data.interactions.labels[data.parts == 2].sum() == 641 + 219
+    assert data.interactions.labels[data.rows.parts == 2].sum() == 641 + 219

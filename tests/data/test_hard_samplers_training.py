@@ -54,7 +54,7 @@ class Watcher(pl.Callback):
 def test_true_negatives_are_those_of_the_training_rows():
     data = make_data(ReinforcedSampler(8))
     data.setup()
-    users, items, labels = data.interactions.labeled(data.train_rows)
+    users, items, labels = data.rows.labeled()
     negatives = KnownPairs.from_pairs(users[labels == 0], items[labels == 0], 20, 30)
     assert torch.equal(data.active_sampler.negative_indptr, negatives.indptr)
     assert torch.equal(data.active_sampler.negative_items, negatives.items)
@@ -123,7 +123,7 @@ def test_resampler_exchanges_positives_for_positives(tmp_path):
 
     data = make_data(None, resampler=PositiveResampler(start_epoch=1), meta_fraction=0.2)
     make_trainer(tmp_path, callbacks=[Seen()]).fit(make_model(), data)
-    columns = (column.tolist() for column in data.interactions.labeled(data.train_rows))
+    columns = (column.tolist() for column in data.rows.labeled())
     labels = {(user, item): label for user, item, label in zip(*columns, strict=True)}
     changed = set()
     loader = data.train_dataloader()

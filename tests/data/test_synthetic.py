@@ -96,7 +96,7 @@ def test_factorization_learns_the_defaults_within_ten_epochs():
     rows = data.interactions
     users, items = torch.from_numpy(rows.users).long(), torch.from_numpy(rows.items).long()
     labels = torch.from_numpy(rows.labels)
-    train, test = (torch.from_numpy(np.flatnonzero(data.parts == part)) for part in (0, 2))
+    train, test = (torch.from_numpy(np.flatnonzero(data.rows.parts == part)) for part in (0, 2))
     tables = [nn.Embedding(data.num_users, 8), nn.Embedding(data.num_items, 8)]
     head = nn.Linear(8, 1)
     for table in tables:

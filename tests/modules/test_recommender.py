@@ -121,7 +121,7 @@ def test_evaluation_agrees_with_plain_computation(tmp_path):
     model, data, trainer = il.Recommender(GMF, top_k=5), make_data(), make_trainer(tmp_path)
     trainer.fit(model, data)
     [found] = [trainer.test(model, data, verbose=False)[0]]
-    rows, held = data.interactions, data.parts == 2
+    rows, held = data.interactions, data.rows.parts == 2
     users, items = torch.tensor(rows.users).long(), torch.tensor(rows.items).long()
     scores = model(users, items).detach().numpy()
     assert found["test_auc"] == pytest.approx(roc_auc_score(rows.labels[held], scores[held]))

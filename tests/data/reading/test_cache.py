@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import invlightning as il
-from invlightning.data import rows as data_rows
+from invlightning.data import rows_module
 from invlightning.data.interactions import RawTable, prepare
 from invlightning.data.reading import cache as module
 from invlightning.data.reading.cache import cached, digest_of, load, store
@@ -200,7 +200,7 @@ def test_processes_may_write_and_read_at_once(tmp_path, caplog):
 
 @pytest.fixture
 def table(tmp_path, monkeypatch):
-    monkeypatch.setattr(data_rows, "LEAST_BYTES", 100)
+    monkeypatch.setattr(rows_module, "LEAST_BYTES", 100)
     rng = np.random.default_rng(0)
     rows = np.unique(rng.integers([30, 20], size=(400, 2)), axis=0)
     path = tmp_path / "t.csv"
@@ -225,7 +225,7 @@ def test_a_data_module_is_the_same_with_and_without_cache(table, monkeypatch):
     second.setup()
     assert_equal_rows(second.interactions, plain.interactions)
     for name in ("parts", "train_rows", "meta"):
-        np.testing.assert_array_equal(getattr(second, name), getattr(plain, name))
+        np.testing.assert_array_equal(getattr(second.rows, name), getattr(plain.rows, name))
 
 
 def test_what_acts_later_needs_no_new_cache_and_what_acts_before_does(table):
@@ -237,7 +237,7 @@ def test_what_acts_later_needs_no_new_cache_and_what_acts_before_does(table):
 
 
 def test_small_files_and_missing_files_have_no_cache(table, monkeypatch):
-    monkeypatch.setattr(data_rows, "LEAST_BYTES", 10**6)
+    monkeypatch.setattr(rows_module, "LEAST_BYTES", 10**6)
     make_module(table).setup()
     assert not list(table.parent.glob("*.cache"))
     with pytest.raises(FileNotFoundError, match="there is no file"):
