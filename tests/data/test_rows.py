@@ -28,7 +28,7 @@ def table(num_rows=60, **columns):
     st.floats(0.2, 1.0), st.floats(0.0, 0.9), st.integers(0, 99), st.sampled_from([0.0, 0.2, 0.4])
 )
 def test_the_data_module_holds_the_plain_values(labeled_fraction, meta_fraction, seed, val):
-    """Seen to fail with a meta part that is drawn before labels are thinned."""
+    """Seen to fail with another share of meta rows in one of the two."""
     options = {"labeled_fraction": labeled_fraction, "meta_fraction": meta_fraction, "seed": seed}
     split = UserRandomSplit(val, 0.2, seed)
     rows = split_rows(prepare(table(), positive_threshold=2), split, **options)

@@ -32,6 +32,11 @@ def as_arrow(column: Column, name: str) -> Any:
     return column
 
 
+def _is_plain(column: Column, kind: type[np.generic]) -> bool:
+    """True for a column that was converted before: a numpy array of the wanted type."""
+    return isinstance(column, np.ndarray) and column.dtype == kind
+
+
 def refuse(bad: Any, what: str, mend: str) -> None:
     """Raises if any row is bad.
 
@@ -65,6 +70,8 @@ def as_ids(column: Column, name: str) -> Any:
     Raises:
         ValueError: If ids are missing (null, NaN) or are fractions.
     """
+    if _is_plain(column, np.int64):
+        return column
     ids = as_arrow(column, name)
     missing = pc.is_null(ids, nan_is_null=True)
     refuse(missing, f"{name} ids are missing (NaN or empty)", "fill them in or remove these rows")
@@ -86,6 +93,8 @@ def as_ratings(column: Column) -> NDArray[np.float32]:
     Raises:
         ValueError: If some are missing or are not numbers; says how many and which comes first.
     """
+    if _is_plain(column, np.float32) and np.isfinite(column).all():
+        return np.asarray(column)
     ratings = as_arrow(column, "rating")
     mend = "correct them, remove these rows, or name another rating column"
     missing = pc.is_null(ratings, nan_is_null=True)
@@ -112,6 +121,8 @@ def as_timestamps(column: Column) -> NDArray[np.int64]:
     Raises:
         ValueError: If some are missing, or are neither numbers nor dates.
     """
+    if _is_plain(column, np.int64):
+        return np.asarray(column)
     times = as_arrow(column, "timestamp")
     mend = "correct them, remove these rows, or leave the timestamp column out"
     missing = pc.is_null(times, nan_is_null=True)

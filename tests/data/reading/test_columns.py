@@ -1,6 +1,7 @@
 """Columns as found become ids, ratings and times, or say what is wrong with them."""
 
 import datetime
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -127,3 +128,24 @@ def test_times_become_int64(column):
 def test_bad_times(column, message):
     with pytest.raises(ValueError, match=message):
         as_timestamps(column)
+
+
+@pytest.mark.parametrize(
+    ("convert", "column"),
+    [
+        (partial(as_ids, name="user"), np.array([5, -2, 2**62])),
+        (as_ratings, np.array([0.5, -3.0], dtype=np.float32)),
+        (as_timestamps, np.array([5, 2**62])),
+    ],
+)
+def test_what_was_converted_is_taken_as_it_is(convert, column):
+    """A second pass over a converted column costs nothing: it gives the same array."""
+    once = convert(pa.array(column))
+    assert convert(once) is once
+    assert once.tolist() == column.tolist()
+
+
+def test_converted_ratings_are_still_checked():
+    for bad, message in ((np.nan, "1 of 2 ratings are missing"), (np.inf, "1 of 2 .* infinite")):
+        with pytest.raises(ValueError, match=message):
+            as_ratings(np.array([1.0, bad], dtype=np.float32))
