@@ -4,7 +4,8 @@ import torch
 
 from benchmarks.figures import Figure
 from benchmarks.timing import interleave, threads
-from invlightning.data import KnownPairs, UniformSampler
+from invlightning.data import UniformSampler
+from invlightning.types import TrainingFacts
 
 
 def fitted_sampler(num_users: int, num_items: int, num_pairs: int) -> UniformSampler:
@@ -14,7 +15,8 @@ def fitted_sampler(num_users: int, num_items: int, num_pairs: int) -> UniformSam
     # Popular items occur more often, as in real data.
     items = (num_items * torch.rand(num_pairs, generator=generator) ** 2).long()
     sampler = UniformSampler()
-    sampler.fit(KnownPairs.from_pairs(users, items, num_users, num_items))
+    labels = torch.ones(len(users))
+    sampler.start_fit(TrainingFacts(users, items, labels, num_users, num_items))
     return sampler
 
 

@@ -7,6 +7,7 @@ data set, S and T entries of flattened per-user lists. Users and items are int64
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -86,27 +87,50 @@ class RankingBatch(NamedTuple):
 
 
 class TrainingFacts(NamedTuple):
-    """The labeled training rows, and features of users and items.
+    """What is known before training: labeled and exposed training rows, sizes and features.
 
     Validation and test rows are no part of it.
 
     Attributes:
-        users: ``(N,)`` user indices, int64.
-        items: ``(N,)`` item indices, int64.
+        users: ``(N,)`` user indices of the labeled rows, int64.
+        items: ``(N,)`` their item indices, int64.
         labels: ``(N,)`` 0.0 or 1.0.
+        num_users: Number of users U.
+        num_items: Number of items I.
         timestamps: ``(N,)`` times, int64; None where the data has none.
         user_features: ``(U, Fu)`` numbers; None where the data has none.
         item_features: ``(I, Fi)`` numbers; None where the data has none.
+        exposed_users: ``(M,)`` user indices of rows that were seen and never judged, int64; None
+            where there are none.
+        exposed_items: ``(M,)`` their item indices, int64.
     """
 
     users: Tensor
     items: Tensor
     labels: Tensor
+    num_users: int
+    num_items: int
     timestamps: Tensor | None = None
     user_features: Tensor | None = None
     item_features: Tensor | None = None
+    exposed_users: Tensor | None = None
+    exposed_items: Tensor | None = None
 
     def positives(self) -> tuple[Tensor, Tensor]:
         """Users and items of the positive rows, ``(E,)`` each."""
         positive = self.labels > 0
         return self.users[positive], self.items[positive]
+
+    def negatives(self) -> tuple[Tensor, Tensor]:
+        """Users and items of the true negatives, ``(E,)`` each."""
+        negative = self.labels <= 0
+        return self.users[negative], self.items[negative]
+
+    def observed(self) -> tuple[Tensor, Tensor]:
+        """Users and items of all rows, labeled and exposed."""
+        if self.exposed_users is None or self.exposed_items is None:
+            return self.users, self.items
+        return (
+            torch.cat([self.users, self.exposed_users]),
+            torch.cat([self.items, self.exposed_items]),
+        )

@@ -12,12 +12,14 @@ from invlightning.types import TrainingFacts
 class Backbone(Specified, nn.Module, ABC):
     """A network built from ``(num_users, num_items)`` that scores pairs.
 
-    The sizes are the first two constructor arguments of every subclass. They are remembered from
-    the constructor call, so that a subclass need not hand them to ``super().__init__``.
+    A subclass hands the sizes to ``super().__init__(num_users, num_items)``.
 
-    Attributes:
+    Args:
         num_users: Number of users U.
         num_items: Number of items I.
+
+    Raises:
+        TypeError: If a subclass calls ``super().__init__()`` without the sizes.
     """
 
     num_users: int
@@ -32,9 +34,13 @@ class Backbone(Specified, nn.Module, ABC):
         return True
 
     def __init__(self, num_users: int | None = None, num_items: int | None = None) -> None:
+        if num_users is None or num_items is None:
+            raise TypeError(
+                f"{type(self).__name__} called super().__init__ without the sizes: write "
+                "super().__init__(num_users, num_items) in its constructor."
+            )
         super().__init__()
-        given = [*self.init_args.values(), num_users, num_items]
-        self.num_users, self.num_items = int(given[0] or 0), int(given[1] or 0)
+        self.num_users, self.num_items = int(num_users), int(num_items)
 
     def start_fit(self, facts: TrainingFacts) -> None:
         """Takes what it needs of the training data, before the optimizer is built.

@@ -19,9 +19,9 @@ from invlightning.modules.adapter import (
     forget_state,
     inverse_step,
     is_inverse_batch,
-    start_unlabeled_loss,
 )
 from invlightning.modules.checks import check_averaging
+from invlightning.modules.trainer_data import start_fit
 
 
 class InverseGradientCallback(pl.Callback):
@@ -83,7 +83,7 @@ class InverseGradientCallback(pl.Callback):
         check_phases(trainer, self.schedule)
         if self.unlabeled_criterion is not None:
             self.unlabeled_criterion.to(pl_module.device)
-            start_unlabeled_loss(self.unlabeled_criterion, trainer)
+            start_fit(trainer, self.unlabeled_criterion)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tells the unlabeled loss the epoch that a checkpoint left off in."""
@@ -92,7 +92,7 @@ class InverseGradientCallback(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tells the unlabeled loss the epoch."""
         if self.unlabeled_criterion is not None:
-            self.unlabeled_criterion.start_epoch(trainer.current_epoch)
+            self.unlabeled_criterion.set_epoch(trainer.current_epoch)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invlightning.types import TrainingFacts
+
 # Keys user * num_items + item, and what samplers add to them, must fit signed 64-bit integers.
 MAX_CATALOGUE = 2**60
 
@@ -73,6 +75,11 @@ class KnownPairs:
         keys = keys[first]
         indptr = torch.from_numpy(np.searchsorted(keys, np.arange(num_users + 1) * num_items))
         return cls(indptr, torch.from_numpy(keys % num_items).int(), num_users, num_items)
+
+    @classmethod
+    def from_facts(cls, facts: TrainingFacts) -> "KnownPairs":
+        """The pairs of all training rows, labeled and exposed."""
+        return cls.from_pairs(*facts.observed(), facts.num_users, facts.num_items)
 
     def to(self, device: torch.device) -> "KnownPairs":
         """Returns the same pairs on a device.

@@ -14,12 +14,13 @@ from invlightning.data.loader import TrainLoader
 from invlightning.data.rows import TEST, TRAIN, VAL
 from invlightning.data.rows_module import RowsDataModule
 from invlightning.data.samplers import (
+    Draw,
     NegativeSampler,
     PositiveResampler,
     UniformSampler,
 )
 from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
-from invlightning.types import LabeledBatch, RankingBatch
+from invlightning.types import LabeledBatch, RankingBatch, TrainingFacts
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -82,19 +83,22 @@ class ImplicitDataModule(RowsDataModule, ABC):
             self._fit_sampler()
 
     def _fit_sampler(self) -> None:
-        interactions, rows = self.interactions, self.rows.train_rows
+        interactions = self.interactions
         if self.num_unlabeled > interactions.num_items:
             raise ValueError(
                 f"num_unlabeled is {self.num_unlabeled}, but there are only "
                 f"{interactions.num_items} items to draw from: lower num_unlabeled."
             )
         sampler = self.sampler if self.sampler is not None else UniformSampler()
-        sampler.fit(interactions.pairs(rows))
-        positive = interactions.labels[rows] > 0
-        sampler.fit_negatives(interactions.pairs(rows[~positive]))
+        facts = self.training_facts()
+        sampler.start_fit(facts)
         if self.resampler is not None:
-            self.resampler.fit(interactions.pairs(rows[positive]))
+            self.resampler.start_fit(facts)
         self.active_sampler = sampler
+
+    def training_facts(self) -> TrainingFacts:
+        """What backbones, losses and samplers may know before training."""
+        return self.rows.training_facts(*self.side_features())
 
     # ------------------------------------------------------------------------------ loaders
 
@@ -183,9 +187,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
         if self.resampler is None or self._generator is None:
             return batch
         resampler = self.resampler.to(items.device)
-        return batch._replace(
-            items=resampler.draw(batch, self._generator, self._score, self._epoch)
-        )
+        return batch._replace(items=resampler.draw(batch, self._draw(self._generator)))
 
     def draw_unlabeled(self, batch: LabeledBatch) -> Tensor:
         """Draws the unlabeled items of a batch; its seed decides about everything random.
@@ -201,13 +203,11 @@ class ImplicitDataModule(RowsDataModule, ABC):
             self._generator = torch.Generator(device)
             self.active_sampler.to(device)
         self._generator.manual_seed(batch.seed)
-        return self.active_sampler.draw(
-            batch, self.num_unlabeled, self._generator, self._score, self._epoch
-        )
+        return self.active_sampler.draw(batch, self._draw(self._generator))
 
-    @property
-    def _epoch(self) -> int:
-        return self.trainer.current_epoch if self.trainer else 0
+    def _draw(self, generator: torch.Generator) -> Draw:
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return Draw(self.num_unlabeled, generator, self._score, epoch)
 
     @torch.no_grad()
     def _score(self, users: Tensor, items: Tensor) -> Tensor:

@@ -54,9 +54,9 @@ class SplitRows:
         table, rows = self.interactions, self.train_rows
         users, items, labels = self.labeled()
         times = None if table.timestamps is None else torch.from_numpy(table.timestamps[rows])
-        return TrainingFacts(
-            users.long(), items.long(), labels, times, user_features, item_features
-        )
+        sizes = table.num_users, table.num_items
+        features = user_features, item_features
+        return TrainingFacts(users.long(), items.long(), labels, *sizes, times, *features)
 
     def held_out_positives(self) -> KnownPairs:
         """Positive validation and test pairs: drawing one of them is a false negative."""

@@ -5,10 +5,31 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from invlightning.specs import Specified
-from invlightning.types import JointRows
+from invlightning.types import JointRows, TrainingFacts
 
 
-class LabeledLoss(Specified, nn.Module, ABC):
+class Loss(Specified, nn.Module, ABC):
+    """What all losses have in common: two calls that most of them do not need."""
+
+    def start_fit(self, facts: TrainingFacts) -> None:
+        """Called once before training.
+
+        Args:
+            facts: The training rows.
+
+        Raises:
+            ValueError: If the data lacks something that the loss needs.
+        """
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called when an epoch of training starts or is resumed.
+
+        Args:
+            epoch: Number of the epoch, counted from 0.
+        """
+
+
+class LabeledLoss(Loss):
     """A loss on rows whose label is known.
 
     It computes the same in training and in evaluation mode.
@@ -24,7 +45,7 @@ class LabeledLoss(Specified, nn.Module, ABC):
         """
 
 
-class UnlabeledLoss(Specified, nn.Module, ABC):
+class UnlabeledLoss(Loss):
     """A loss on drawn rows that nobody judged."""
 
     @abstractmethod
@@ -35,18 +56,8 @@ class UnlabeledLoss(Specified, nn.Module, ABC):
             logits: Scores of unlabeled pairs, any shape.
         """
 
-    def start_fit(self, labels: Tensor) -> None:
-        """Called once before training with the labels of all training rows.
 
-        Args:
-            labels: ``(N,)`` 0 or 1.
-        """
-
-    def start_epoch(self, epoch: int) -> None:
-        """Called at the start of every training epoch, counted from 0."""
-
-
-class JointLoss(Specified, nn.Module, ABC):
+class JointLoss(Loss):
     """A loss that needs labeled and unlabeled rows together: pairs, softmax, a risk of both."""
 
     @abstractmethod
@@ -55,13 +66,4 @@ class JointLoss(Specified, nn.Module, ABC):
 
         Args:
             rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
-        """
-
-    def start_fit(self, labels: Tensor, items: Tensor, num_items: int) -> None:
-        """Called once before training with all labeled training rows.
-
-        Args:
-            labels: ``(N,)`` 0 or 1.
-            items: ``(N,)`` item indices.
-            num_items: Number of items I.
         """

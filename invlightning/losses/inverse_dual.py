@@ -7,6 +7,7 @@ from torch import Tensor
 
 from invlightning.losses.base import UnlabeledLoss
 from invlightning.losses.functional import as_float, inverse_dual_loss, inverse_dual_weights
+from invlightning.types import TrainingFacts
 
 
 class InverseDualLoss(UnlabeledLoss):
@@ -25,8 +26,7 @@ class InverseDualLoss(UnlabeledLoss):
         weight: Weight of this loss relative to the labeled loss. Both are means over their rows,
             so with K unlabeled items beside every labeled row, ``weight=K`` gives an unlabeled row
             the weight of a labeled one.
-        start_epoch: First epoch, from 0, in which the loss counts; before it the loss is 0. The
-            trainer module reports the epochs by the method of the same name.
+        start_epoch: First epoch, from 0, in which the loss counts; before it the loss is 0.
         temperature: Sharpness of the annotations; 2 is the published form.
         prior: Share of positives that the annotations of a batch have in the mean, strictly between
             0 and 1. ``labeled`` takes the share among the labeled training rows, which is right
@@ -60,24 +60,25 @@ class InverseDualLoss(UnlabeledLoss):
         self.weight = weight
         self.temperature = temperature
         self.prior = prior
-        self._first_epoch = start_epoch  # start_epoch is the hook below
+        self.start_epoch = start_epoch
         self._epoch = 0
         self._has_prior = prior != "labeled"
         if prior == "labeled":
             # A buffer, so that a checkpoint keeps it; not a number until start_fit.
             self.register_buffer("labeled_prior", torch.tensor(float("nan")))
 
-    def start_fit(self, labels: Tensor) -> None:
+    def start_fit(self, facts: TrainingFacts) -> None:
         """Estimates the prior where it is ``labeled``.
 
         Args:
-            labels: ``(N,)`` 0 or 1 of all training rows.
+            facts: The training rows.
 
         Raises:
             ValueError: If the prior is ``labeled`` and all labels are equal or there are none.
         """
         if self.prior != "labeled":
             return
+        labels = facts.labels
         share = float(labels.float().mean()) if len(labels) else float("nan")
         if not 0 < share < 1:
             raise ValueError(
@@ -88,7 +89,7 @@ class InverseDualLoss(UnlabeledLoss):
         self.labeled_prior.fill_(share)
         self._has_prior = True
 
-    def start_epoch(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int) -> None:
         """Notes the epoch, which decides whether the loss counts already.
 
         Args:
@@ -122,7 +123,7 @@ class InverseDualLoss(UnlabeledLoss):
         Raises:
             RuntimeError: If the prior is ``labeled`` and was never estimated.
         """
-        if self._epoch < self._first_epoch:
+        if self._epoch < self.start_epoch:
             return (0.0 * as_float(logits)).sum()  # keeps the graph, so that backward works
         loss = inverse_dual_loss(logits, temperature=self.temperature, prior=self._prior())
         return self.weight * loss
@@ -139,7 +140,7 @@ class InverseDualLoss(UnlabeledLoss):
         Returns:
             The shape of ``logits``; float32 for half precision.
         """
-        if self._epoch < self._first_epoch:
+        if self._epoch < self.start_epoch:
             return 0.0 * as_float(logits)
         return self.weight * inverse_dual_loss(logits, "none", self.temperature, self._prior())
 
@@ -149,8 +150,8 @@ class InverseDualLoss(UnlabeledLoss):
         if not self._has_prior:  # read once at most, so that steps do not wait for the device
             if bool(self.labeled_prior.isnan()):
                 raise RuntimeError(
-                    "prior='labeled' was never estimated: call start_fit(labels) with the labels "
-                    "of the training rows before the first step, or give the prior as a number."
+                    "prior='labeled' was never estimated: call start_fit(facts) with the "
+                    "training rows before the first step, or give the prior as a number."
                 )
             self._has_prior = True
         return self.labeled_prior

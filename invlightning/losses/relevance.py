@@ -6,7 +6,7 @@ from torch import Tensor
 from invlightning.losses.functional import relevance_risk
 from invlightning.losses.joint_rows import all_rows
 from invlightning.losses.positive_based import PositiveBasedLoss
-from invlightning.types import JointRows
+from invlightning.types import JointRows, TrainingFacts
 
 
 class RelevanceLoss(PositiveBasedLoss):
@@ -43,19 +43,17 @@ class RelevanceLoss(PositiveBasedLoss):
         # Not in checkpoints: every fit counts them anew from its training rows.
         self.register_buffer("propensities", None, persistent=False)
 
-    def start_fit(self, labels: Tensor, items: Tensor, num_items: int) -> None:
+    def start_fit(self, facts: TrainingFacts) -> None:
         """Estimates the propensities from the positives of each item.
 
         Args:
-            labels: ``(N,)`` 0 or 1.
-            items: ``(N,)`` item indices.
-            num_items: Number of items I.
+            facts: The training rows.
 
         Raises:
             ValueError: If there is no positive.
         """
-        super().start_fit(labels, items, num_items)
-        counts = torch.bincount(items[labels > 0.5], minlength=num_items)
+        super().start_fit(facts)
+        counts = torch.bincount(facts.positives()[1], minlength=facts.num_items)
         self.propensities = (counts / counts.max()).sqrt().clamp(min=self.clip)
 
     def forward(self, rows: JointRows) -> Tensor:
@@ -72,8 +70,8 @@ class RelevanceLoss(PositiveBasedLoss):
         """
         if self.propensities is None:
             raise RuntimeError(
-                "the propensities were never estimated: call start_fit(labels, items, num_items) "
-                "with the training rows before the first step."
+                "the propensities were never estimated: call start_fit(facts) with the "
+                "training rows before the first step."
             )
         logits, labels, mask = all_rows(rows)
         items = torch.cat([rows.items, rows.unlabeled_items.flatten()])

@@ -6,7 +6,7 @@ from torch import Tensor
 from invlightning.losses.functional import mean_where, sampled_softmax
 from invlightning.losses.joint_rows import compared_rows
 from invlightning.losses.positive_based import PositiveBasedLoss
-from invlightning.types import JointRows
+from invlightning.types import JointRows, TrainingFacts
 
 
 class SampledSoftmaxLoss(PositiveBasedLoss):
@@ -48,20 +48,18 @@ class SampledSoftmaxLoss(PositiveBasedLoss):
         self.register_buffer("log_weights", None, persistent=False)
         self.register_buffer("log_rest", None, persistent=False)
 
-    def start_fit(self, labels: Tensor, items: Tensor, num_items: int) -> None:
+    def start_fit(self, facts: TrainingFacts) -> None:
         """Counts the rows of each item, which give the probabilities of the draws.
 
         Args:
-            labels: ``(N,)`` 0 or 1.
-            items: ``(N,)`` item indices.
-            num_items: Number of items I.
+            facts: The training rows.
 
         Raises:
             ValueError: If there is no positive.
         """
-        super().start_fit(labels, items, num_items)
+        super().start_fit(facts)
         # A sampler never draws items without rows; should one be given, it counts as one row.
-        counts = torch.bincount(items, minlength=num_items).clamp(min=1).double()
+        counts = torch.bincount(facts.items, minlength=facts.num_items).clamp(min=1).double()
         weights = counts**self.beta
         self.log_weights = weights.log().float()
         self.log_rest = (weights.sum() - weights).log().float()
@@ -80,8 +78,8 @@ class SampledSoftmaxLoss(PositiveBasedLoss):
         """
         if self.log_weights is None or self.log_rest is None:
             raise RuntimeError(
-                "the items were never counted: call start_fit(labels, items, num_items) with the "
-                "training rows before the first step."
+                "the items were never counted: call start_fit(facts) with the training "
+                "rows before the first step."
             )
         no_hit = rows.unlabeled_items != rows.items.unsqueeze(1)
         rows = rows._replace(mask=no_hit if rows.mask is None else no_hit & rows.mask)

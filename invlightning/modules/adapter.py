@@ -20,9 +20,8 @@ from invlightning.inverse import (
     StepRecord,
 )
 from invlightning.inverse.unlabeled_rows import UnlabeledRows
-from invlightning.losses import UnlabeledLoss
 from invlightning.modules.checks import sparse_tables
-from invlightning.modules.trainer_data import implicit_data, train_labels
+from invlightning.modules.trainer_data import implicit_data
 from invlightning.optim import RowSparseAdam
 
 Schedule = Literal["phased", "every_batch"]
@@ -57,13 +56,6 @@ def is_inverse_batch(schedule: Schedule, batch: Any) -> bool:
             f"{type(batch).__name__}: use a data module of invlightning, or schedule='every_batch'."
         )
     return bool(batch.is_meta)
-
-
-def start_unlabeled_loss(criterion: UnlabeledLoss, trainer: pl.Trainer) -> None:
-    """Shows an unlabeled loss the labels of the training rows, if a data module has them."""
-    data = implicit_data(trainer)
-    if data is not None:
-        criterion.start_fit(train_labels(data))
 
 
 def seed_batch(batch: Any, use: int) -> None:

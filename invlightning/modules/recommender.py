@@ -9,7 +9,7 @@ from torch import Tensor
 
 from invlightning.backbones import Backbone
 from invlightning.losses import BinaryCrossEntropy, JointLoss, LabeledLoss, UnlabeledLoss
-from invlightning.modules.adapter import start_unlabeled_loss
+from invlightning.losses.base import Loss
 from invlightning.modules.checks import (
     check_averaging,
     check_monitors,
@@ -23,8 +23,7 @@ from invlightning.modules.sparse_clipping import SparseClippingModule
 from invlightning.modules.trainer_data import (
     any_data,
     implicit_data,
-    train_labels,
-    training_facts,
+    start_fit,
 )
 from invlightning.specs import Specified, import_path, to_spec
 from invlightning.types import JointRows, LabeledBatch
@@ -129,14 +128,7 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         if stage == "fit":
             check_monitors(self.trainer)
             check_averaging(self)
-            self._start_backbone()
-            if self.unlabeled_criterion is not None:
-                start_unlabeled_loss(self.unlabeled_criterion, self.trainer)
-            if self.joint_criterion is not None and data is not None:
-                items = data.rows.labeled().items.long()
-                self.joint_criterion.start_fit(
-                    train_labels(data), items, data.interactions.num_items
-                )
+            start_fit(self.trainer, getattr(self, "backbone", None), *self._criteria())
 
     def _adopt_sizes(self, data: Any) -> None:
         for name in ("num_users", "num_items"):
@@ -166,17 +158,13 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         self.backbone = self.build_backbone(self.num_users, self.num_items)
         if self.compiles:
             self.backbone.compile()
-        self._start_backbone()
+        if self._trainer is not None:
+            start_fit(self._trainer, self.backbone)
         self.hparams.update(num_users=self.num_users, num_items=self.num_items)
 
-    def _start_backbone(self) -> None:
-        """Shows the training rows to a backbone that wants them, as soon as both are there."""
-        data = implicit_data(self._trainer) if self._trainer is not None else None
-        wants = (
-            hasattr(self, "backbone") and type(self.backbone).start_fit is not Backbone.start_fit
-        )
-        if data is not None and data.is_set_up and wants:
-            self.backbone.start_fit(training_facts(data))
+    def _criteria(self) -> list[Loss]:
+        found = (self.labeled_criterion, self.unlabeled_criterion, self.joint_criterion)
+        return [criterion for criterion in found if criterion is not None]
 
     def get_extra_state(self) -> Tensor:
         """The sizes ``(2,)``: part of the state dict, see :meth:`set_extra_state`."""
@@ -273,14 +261,17 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         return loss
 
     def on_train_start(self) -> None:
-        """Tells the unlabeled loss the epoch that a checkpoint left off in."""
+        """Tells the losses the epoch, which a checkpoint may have left in the middle."""
         super().on_train_start()
-        self.on_train_epoch_start()
+        self._set_epoch()
 
     def on_train_epoch_start(self) -> None:
-        """Tells the unlabeled loss the epoch."""
-        if self.unlabeled_criterion is not None:
-            self.unlabeled_criterion.start_epoch(self.current_epoch)
+        """Tells the losses the epoch."""
+        self._set_epoch()
+
+    def _set_epoch(self) -> None:
+        for criterion in self._criteria():
+            criterion.set_epoch(self.current_epoch)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Logs the loss every ``log_every_n_steps``; logging every step costs more than it."""

@@ -5,8 +5,9 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from invlightning.backbones import Backbone
 from invlightning.data.module import ImplicitDataModule
-from invlightning.types import TrainingFacts
+from invlightning.losses.base import Loss
 
 
 def any_data(trainer: pl.Trainer) -> Any:
@@ -25,6 +26,18 @@ def train_labels(data: ImplicitDataModule) -> Tensor:
     return data.rows.labeled().labels
 
 
-def training_facts(data: ImplicitDataModule) -> TrainingFacts:
-    """What a backbone may know: labeled training rows, and features of users and items."""
-    return data.rows.training_facts(*data.side_features())
+def start_fit(trainer: pl.Trainer, *learners: Backbone | Loss | None) -> None:
+    """Shows the training data to whatever wants to see it before training.
+
+    Args:
+        trainer: Without a data module of ours that is set up, nothing is shown.
+        learners: Backbones and losses; None is passed over.
+    """
+    data = implicit_data(trainer)
+    bases = (Backbone.start_fit, Loss.start_fit)
+    wanting = [one for one in learners if one and type(one).start_fit not in bases]
+    if data is None or not data.is_set_up or not wanting:
+        return
+    facts = data.training_facts()
+    for learner in wanting:
+        learner.start_fit(facts)

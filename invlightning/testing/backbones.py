@@ -38,7 +38,8 @@ class BackboneTests(ModuleTests):
         rows = torch.randperm(len(users), generator=generator)[: len(users) // 3]
         times = torch.randperm(len(rows), generator=generator)
         labels = (torch.arange(len(rows)) % 3 > 0).float()
-        return TrainingFacts(users[rows], items[rows], labels, times)
+        sizes = self.num_users, self.num_items
+        return TrainingFacts(users[rows], items[rows], labels, *sizes, times)
 
     def pairs(self) -> tuple[Tensor, Tensor]:
         """Returns every pair of the catalogue, ``(U * I,)`` users and items."""

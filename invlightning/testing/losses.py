@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from invlightning.losses.base import JointLoss, LabeledLoss, UnlabeledLoss
 from invlightning.testing.modules import ModuleTests
-from invlightning.types import JointRows
+from invlightning.types import JointRows, TrainingFacts
 
 # Largest logits that a loss must survive, by precision.
 _LARGEST = {torch.float16: 6e4, torch.bfloat16: 1e4, torch.float32: 1e4, torch.float64: 1e4}
@@ -89,8 +89,9 @@ class UnlabeledLossTests(_LossTests):
     def make(self) -> UnlabeledLoss:
         """Returns a loss that has seen labels and is past any delayed start."""
         loss: UnlabeledLoss = self.factory("loss")()
-        loss.start_fit(torch.tensor([1.0, 0.0, 0.0]))
-        loss.start_epoch(1_000_000)
+        places = torch.arange(3)
+        loss.start_fit(TrainingFacts(places, places, torch.tensor([1.0, 0.0, 0.0]), 3, 3))
+        loss.set_epoch(1_000_000)
         return loss
 
     def apply(self, loss: UnlabeledLoss, logits: Tensor) -> Tensor:
@@ -116,7 +117,9 @@ class JointLossTests(_LossTests):
     def make(self) -> JointLoss:
         """Returns a loss that has seen the training rows."""
         loss: JointLoss = self.factory("loss")()
-        loss.start_fit((torch.arange(24) % 2).float(), torch.arange(24) % 12 % 7, num_items=12)
+        rows = torch.arange(24)
+        labels, items = (rows % 2).float(), rows % 12 % 7
+        loss.start_fit(TrainingFacts(rows, items, labels, num_users=24, num_items=12))
         return loss
 
     def rows(self, logits: Tensor) -> JointRows:

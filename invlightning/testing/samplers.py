@@ -1,39 +1,42 @@
 """Conformance suite of the samplers."""
 
 import copy
-from abc import ABC, abstractmethod
+import inspect
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from invlightning.data.known_pairs import KnownPairs
-from invlightning.data.samplers.base import NegativeSampler
+from invlightning.data.samplers.base import Draw, NegativeSampler
 from invlightning.specs import to_spec
-from invlightning.types import LabeledBatch
+from invlightning.types import LabeledBatch, TrainingFacts
 
 USERS, ITEMS, REPEATS, SATURATED = 30, 40, 20, 3
 
 
-class SamplerTests(ABC):
+class SamplerTests:
     """Conformance suite of :class:`NegativeSampler`, collected by pytest in a subclass.
 
     Every test looks at both ways to draw: ``sample``, which knows the users alone, and ``draw``,
     which training calls with a batch, a model and the epoch. Example::
 
         class TestMySampler(SamplerTests):
-            def make_sampler(self) -> NegativeSampler:
-                return MySampler()
+            sampler = MySampler
 
     Attributes:
+        sampler: The class or a factory, called without arguments.
         draws_true_negatives: True for a sampler whose ``draw`` may return labeled negatives.
     """
 
+    sampler: Callable[[], NegativeSampler]
     draws_true_negatives: bool = False
 
-    @abstractmethod
     def make_sampler(self) -> NegativeSampler:
-        """Returns a new sampler that is not fitted."""
+        """Returns a new sampler that knows no pairs."""
+        # From the class: a function would become a method of this suite.
+        factory: Callable[[], NegativeSampler] = inspect.getattr_static(type(self), "sampler")
+        return factory()
 
     def make_pairs(self, saturated: bool = False) -> KnownPairs:
         """Returns random known pairs of 30 users and 40 items.
@@ -50,6 +53,13 @@ class SamplerTests(ABC):
         known[SATURATED] = False
         return _pairs(known)
 
+    def make_facts(self, saturated: bool = False) -> TrainingFacts:
+        """Returns the known pairs as training rows, the negatives with label 0."""
+        known = self.make_pairs(saturated)
+        users, items = known.users(), known.items.long()
+        negative = self.make_negatives(saturated).contains(users, items)
+        return TrainingFacts(users, items, (~negative).float(), USERS, ITEMS)
+
     def make_batch(self) -> LabeledBatch:
         """Returns 600 labeled rows, 20 of each user, two thirds of them positive."""
         users = torch.arange(USERS).repeat_interleave(REPEATS)
@@ -61,8 +71,7 @@ class SamplerTests(ABC):
         return self._fit(self.make_sampler(), saturated)
 
     def _fit(self, sampler: NegativeSampler, saturated: bool = False) -> NegativeSampler:
-        sampler.fit(self.make_pairs(saturated))
-        sampler.fit_negatives(self.make_negatives(saturated))
+        sampler.start_fit(self.make_facts(saturated))
         return sampler
 
     def _sample(self, sampler: NegativeSampler, seed: int, num_unlabeled: int = 7) -> Tensor:
@@ -72,7 +81,7 @@ class SamplerTests(ABC):
     def _draw(self, sampler: NegativeSampler, seed: int, num_unlabeled: int = 7) -> Tensor:
         """Draws for a batch in a late epoch."""
         generator = torch.Generator().manual_seed(seed)
-        return sampler.draw(self.make_batch(), num_unlabeled, generator, _score, epoch=9)
+        return sampler.draw(self.make_batch(), Draw(num_unlabeled, generator, _score, epoch=9))
 
     def _ways(self) -> tuple[Callable[..., Tensor], ...]:
         return self._sample, self._draw
@@ -119,7 +128,7 @@ class SamplerTests(ABC):
         """The labeled rows stay as they are, and draws carry no graph."""
         batch, sampler = self.make_batch(), self.fitted()
         kept = copy.deepcopy(batch)
-        items = sampler.draw(batch, 7, torch.Generator().manual_seed(1), _score, epoch=9)
+        items = sampler.draw(batch, Draw(7, torch.Generator().manual_seed(1), _score, epoch=9))
         for name in ("users", "items", "labels"):
             assert torch.equal(getattr(batch, name), getattr(kept, name))
         assert not items.requires_grad

@@ -98,7 +98,7 @@ def test_the_future_does_not_matter(build):
 def test_the_past_matters(build):
     """Except for the first positive, the label of the row before counts."""
     users, items = torch.zeros(3, dtype=torch.int64), torch.arange(3)
-    facts = TrainingFacts(users, items, torch.ones(3), torch.arange(3))
+    facts = TrainingFacts(users, items, torch.ones(3), USERS, ITEMS, torch.arange(3))
     backbone = awake(build(USERS, ITEMS, dropout=0.0), facts)
     before = backbone(users, items)
     backbone.start_fit(facts._replace(labels=torch.tensor([0.0, 1, 1])))

@@ -176,3 +176,29 @@ def test_backbones_that_want_nothing_are_not_bothered(tmp_path, monkeypatch):
     make_trainer(tmp_path).fit(il.Recommender(partial(GMF, embedding_dim=2)), make_data())
     assert not calls
     assert GMF.start_fit is Backbone.start_fit
+
+
+class Wide(Backbone):
+    """The sizes are not the first arguments."""
+
+    def __init__(self, dim, num_users, num_items):
+        super().__init__(num_users, num_items)
+
+    def forward(self, users, items):
+        return (users + items).float()
+
+
+class WithoutSizes(Wide):
+    def __init__(self, num_users, num_items):
+        Backbone.__init__(self)
+
+
+def test_sizes_are_those_handed_to_the_base():
+    """Once the first two arguments were taken, whatever they were."""
+    wide = Wide(8, 100, 200)
+    assert (wide.num_users, wide.num_items) == (100, 200)
+
+
+def test_sizes_must_be_handed_to_the_base():
+    with pytest.raises(TypeError, match=r"WithoutSizes called .* write super\(\).__init__\(num_u"):
+        WithoutSizes(100, 200)

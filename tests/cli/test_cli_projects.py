@@ -64,7 +64,7 @@ from invlightning.losses import UnlabeledLoss
 
 class Dot(il.Backbone):
     def __init__(self, num_users: int, num_items: int, width: int = 3) -> None:
-        super().__init__()
+        super().__init__(num_users, num_items)
         self.user = torch.nn.Embedding(num_users, width)
         self.item = torch.nn.Embedding(num_items, width)
 

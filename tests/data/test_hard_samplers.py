@@ -1,5 +1,7 @@
 """Samplers that look beyond the users: exclusion, state, errors."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,9 @@ from invlightning.data import (
     AdaptiveHardnessSampler,
     AdaptiveOversampler,
     BayesianSampler,
+    Draw,
     DynamicSampler,
     InBatchSampler,
-    NegativeSampler,
     PositiveResampler,
     ReinforcedSampler,
     RobustSampler,
@@ -21,14 +23,13 @@ from invlightning.data import (
 from invlightning.data.samplers import hard
 from invlightning.testing import SamplerTests
 from invlightning.types import LabeledBatch
-from tests.helpers.hard_draws import LEARNING, SAMPLERS, fixed_score, generator, pairs_of
+from tests.helpers.hard_draws import LEARNING, SAMPLERS, fixed_score, generator
+from tests.helpers.known import facts_of, pairs_of
 
 
 def fit(sampler, known, negative):
     """Fits to (U, I) tables of known pairs and of the negatives among them."""
-    sampler.fit(pairs_of(known))
-    if negative.any() or not isinstance(sampler, ReinforcedSampler):
-        sampler.fit_negatives(pairs_of(negative))
+    sampler.start_fit(facts_of(pairs_of(known), pairs_of(negative)))
     return sampler
 
 
@@ -41,40 +42,33 @@ def batch_of(known, negative, repeats=3):
 
 
 class TestDynamicSampler(SamplerTests):
-    def make_sampler(self) -> NegativeSampler:
-        return DynamicSampler(num_candidates=40, top=10)
+    sampler = partial(DynamicSampler, num_candidates=40, top=10)
 
 
 class TestAdaptiveOversampler(SamplerTests):
-    def make_sampler(self) -> NegativeSampler:
-        return AdaptiveOversampler(num_candidates=40)
+    sampler = partial(AdaptiveOversampler, num_candidates=40)
 
 
 class TestAdaptiveHardnessSampler(SamplerTests):
-    def make_sampler(self) -> NegativeSampler:
-        return AdaptiveHardnessSampler()
+    sampler = AdaptiveHardnessSampler
 
 
 class TestBayesianSampler(SamplerTests):
-    def make_sampler(self) -> NegativeSampler:
-        return BayesianSampler(num_candidates=10, num_references=20)
+    sampler = partial(BayesianSampler, num_candidates=10, num_references=20)
 
 
 class TestInBatchSampler(SamplerTests):
-    def make_sampler(self) -> NegativeSampler:
-        return InBatchSampler()
+    sampler = InBatchSampler
 
 
 class TestRobustSampler(SamplerTests):
-    def make_sampler(self) -> NegativeSampler:
-        return RobustSampler(memory_size=8, num_fresh=16)
+    sampler = partial(RobustSampler, memory_size=8, num_fresh=16)
 
 
 class TestReinforcedSampler(SamplerTests):
     draws_true_negatives = True
 
-    def make_sampler(self) -> NegativeSampler:
-        return ReinforcedSampler()
+    sampler = ReinforcedSampler
 
 
 @st.composite
@@ -102,7 +96,7 @@ def test_known_pairs_are_never_drawn(name, world, seed):
     full = torch.from_numpy(known.all(1))[batch.users]
     assert sampler.has_saturated_users == bool(known.all(1).any())
     for epoch in range(3):
-        items = sampler.draw(batch, 2, generator(seed + epoch), fixed_score, epoch)
+        items = sampler.draw(batch, Draw(2, generator(seed + epoch), fixed_score, epoch))
         assert items.shape == (len(batch.users), 2)
         assert items.dtype == torch.int64
         assert (items[full] == -1).all()
@@ -125,15 +119,15 @@ def test_draws_depend_on_state_and_generator_alone(name, world):
     sampler = fit(SAMPLERS[name](), *world)
     before = torch.get_rng_state()
     for epoch in range(3):
-        sampler.draw(batch, 2, generator(epoch), fixed_score, epoch)
+        sampler.draw(batch, Draw(2, generator(epoch), fixed_score, epoch))
     twin = fit(SAMPLERS[name](), *world)
     twin.load_state_dict(sampler.state_dict())
     other = fit(SAMPLERS[name](), *world)
     other.load_state_dict(sampler.state_dict())
     for epoch in (3, 4):
-        items = sampler.draw(batch, 2, generator(epoch), fixed_score, epoch)
-        assert torch.equal(items, twin.draw(batch, 2, generator(epoch), fixed_score, epoch))
-        assert not torch.equal(items, other.draw(batch, 2, generator(9), fixed_score, epoch))
+        items = sampler.draw(batch, Draw(2, generator(epoch), fixed_score, epoch))
+        assert torch.equal(items, twin.draw(batch, Draw(2, generator(epoch), fixed_score, epoch)))
+        assert not torch.equal(items, other.draw(batch, Draw(2, generator(9), fixed_score, epoch)))
     for key, value in sampler.state_dict().items():
         assert torch.equal(twin.state_dict()[key], value)
     assert torch.equal(before, torch.get_rng_state())
@@ -144,7 +138,7 @@ def test_only_what_is_learned_is_in_checkpoints(name, world):
     sampler = fit(SAMPLERS[name](), *world)
     state = {key: value.clone() for key, value in sampler.state_dict().items()}
     assert bool(state) == (name in LEARNING)
-    sampler.draw(batch_of(*world), 1, generator(), fixed_score, 0)
+    sampler.draw(batch_of(*world), Draw(1, generator(), fixed_score, 0))
     assert all(not torch.equal(value, state[key]) for key, value in sampler.state_dict().items())
     again = fit(sampler, *world)
     assert all(torch.equal(value, state[key]) for key, value in again.state_dict().items())
@@ -158,7 +152,7 @@ def test_draws_are_uniform_before_the_start(name, world):
     batch = batch_of(*world)
     uniform = sampler.sample(batch.users, 2, generator())
     for epoch, equal in ((0, True), (1, True), (2, False)):
-        items = sampler.draw(batch, 2, generator(), fixed_score, epoch)
+        items = sampler.draw(batch, Draw(2, generator(), fixed_score, epoch))
         assert torch.equal(items, uniform) == equal
 
 
@@ -175,7 +169,7 @@ def test_rows_of_true_negatives_have_no_positive_to_compare_with(name, world):
     sampler = SAMPLERS[name]()
     batch = batch_of(known, negative)
     drawn = [
-        fit(sampler, known, negative).draw(batch, 2, generator(), score, 0)
+        fit(sampler, known, negative).draw(batch, Draw(2, generator(), score, 0))
         for score in (fixed_score, lambda users, items: -fixed_score(users, items))
     ]
     differ = (drawn[0] != drawn[1]).any(1)
@@ -220,8 +214,9 @@ def test_bad_arguments_are_refused(make, message):
 
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "in_batch"])
 def test_more_candidates_than_items_are_refused(name, world):
+    facts = facts_of(pairs_of(world[0][:, :7]))
     with pytest.raises(ValueError, match=r"more candidates than items: \w+ compares 8 items a row"):
-        SAMPLERS[name]().fit(pairs_of(world[0][:, :7]))
+        SAMPLERS[name]().start_fit(facts)
 
 
 def test_more_than_there_is_to_choose_from_is_refused(world):
@@ -234,18 +229,13 @@ def test_more_than_there_is_to_choose_from_is_refused(world):
     ]:
         fit(sampler, *world)
         with pytest.raises(ValueError, match=message):
-            sampler.draw(batch_of(*world), 4, generator(), fixed_score, 0)
+            sampler.draw(batch_of(*world), Draw(4, generator(), fixed_score, 0))
 
 
 def test_reinforced_sampler_needs_true_negatives(world):
-    known, negative = world
-    sampler = ReinforcedSampler(8)
-    sampler.fit(pairs_of(known))
-    with pytest.raises(RuntimeError, match="knows no true negatives: call fit_negatives"):
-        sampler.draw(batch_of(known, negative), 1, generator(), fixed_score, 0)
-    fit(sampler, known, negative).fit(pairs_of(known))
-    with pytest.raises(RuntimeError, match="knows no true negatives"):
-        sampler.draw(batch_of(known, negative), 1, generator(), fixed_score, 0)
+    sampler = fit(ReinforcedSampler(8), *world)
+    with pytest.raises(ValueError, match="no training row is labeled negative"):
+        sampler.start_fit(facts_of(pairs_of(world[0])))
     users, items = np.divmod(np.random.default_rng(0).permutation(600)[:200], 30)
     data = il.ArrayDataModule(users, items, sampler=sampler)
     with pytest.raises(ValueError, match="no training row is labeled negative: set positive_thres"):

@@ -8,6 +8,7 @@ from invlightning.data import (
     AdaptiveHardnessSampler,
     AdaptiveOversampler,
     BayesianSampler,
+    Draw,
     DynamicSampler,
     InBatchSampler,
     PositiveResampler,
@@ -24,9 +25,9 @@ from tests.helpers.hard_distributions import (
     batch_of,
     fit,
     generator,
-    pairs_of,
     score,
 )
+from tests.helpers.known import facts_of, pairs_of
 from tests.reference import hard_samplers as oracle
 
 
@@ -41,7 +42,7 @@ def test_dynamic_draws_distinct_ones_of_the_top():
     batch = batch_of(0, rows=2000)
     expected = None
     for top in (None, 2):
-        items = fit(DynamicSampler(4, top)).draw(batch, 2, generator(), score, 0)
+        items = fit(DynamicSampler(4, top)).draw(batch, Draw(2, generator(), score, 0))
         ordered = items.sort(dim=1).values
         assert expected is None or torch.equal(ordered, expected)
         expected = ordered
@@ -76,8 +77,8 @@ def test_adaptive_hardness_of_a_hopeless_positive_is_the_highest(shift):
     for user in (0, 1):
         alpha = shift - float(SCORES[user, POSITIVES[user]].astype(np.float32))
         batch = batch_of(user)
-        items = fit(AdaptiveHardnessSampler(4, alpha)).draw(batch, 1, generator(), score, 0)
-        highest = fit(DynamicSampler(4)).draw(batch, 1, generator(), score, 0)
+        items = fit(AdaptiveHardnessSampler(4, alpha)).draw(batch, Draw(1, generator(), score, 0))
+        highest = fit(DynamicSampler(4)).draw(batch, Draw(1, generator(), score, 0))
         assert torch.equal(items, highest)
 
 
@@ -91,9 +92,8 @@ def test_bayesian(weight, with_negatives):
     negative[2:4] = known[2:4]
     counts = (known & ~negative if with_negatives else known).sum(0)
     sampler = BayesianSampler(2, 3, weight)
-    sampler.fit(pairs_of(known))
-    if with_negatives:
-        sampler.fit_negatives(pairs_of(negative))
+    negatives = pairs_of(negative) if with_negatives else None
+    sampler.start_fit(facts_of(pairs_of(known), negatives))
 
     def choose(user):
         return oracle.least_risk(
@@ -112,14 +112,14 @@ def test_in_batch(num_tries):
         torch.tensor(listed).repeat(4000),
         torch.tensor([1.0, 0.0, 1.0, 1.0, 0.0] * 2).repeat(4000),
     )
-    items = fit(InBatchSampler(num_tries)).draw(batch, 2, generator(), score, 0)
+    items = fit(InBatchSampler(num_tries)).draw(batch, Draw(2, generator(), score, 0))
     for user in (0, 1):
         expected = oracle.in_batch(KNOWN, user, listed, num_tries)
         assert_distribution(items[batch.users == user], expected)
 
 
 def test_in_batch_without_an_unknown_item_is_uniform():
-    items = fit(InBatchSampler()).draw(batch_of(1), 2, generator(), score, 0)
+    items = fit(InBatchSampler()).draw(batch_of(1), Draw(2, generator(), score, 0))
     assert_distribution(items, ~KNOWN[1] / 7)
 
 
@@ -130,17 +130,17 @@ def test_positive_resampler(temperature):
     for user, items in enumerate(positives):
         table[user, items] = True
     sampler = PositiveResampler(num_candidates=3, temperature=temperature, start_epoch=2)
-    sampler.fit(pairs_of(table))
+    sampler.start_fit(facts_of(pairs_of(table)))
     for user in (0, 1):
         batch = batch_of(user)._replace(unlabeled_items=torch.tensor([[2, 0]]).expand(ROWS, 2))
-        assert torch.equal(sampler.draw(batch, generator(), score, 1), batch.items)
+        assert torch.equal(sampler.draw(batch, Draw(1, generator(), score, 1)), batch.items)
         assert torch.equal(
-            sampler.draw(batch._replace(is_meta=True), generator(), score, 2), batch.items
+            sampler.draw(batch._replace(is_meta=True), Draw(1, generator(), score, 2)), batch.items
         )
-        drawn = sampler.draw(batch, generator(), score, 2)
+        drawn = sampler.draw(batch, Draw(1, generator(), score, 2))
         expected = oracle.positive_distribution(
             positives[user], ITEMS, 3, SCORES[user], SCORES[user, 2], temperature
         )
         assert_distribution(drawn, expected)
         nothing = batch._replace(unlabeled_items=torch.full((ROWS, 1), -1))
-        assert torch.equal(sampler.draw(nothing, generator(), score, 2), batch.items)
+        assert torch.equal(sampler.draw(nothing, Draw(1, generator(), score, 2)), batch.items)

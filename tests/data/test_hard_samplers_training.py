@@ -8,10 +8,11 @@ import pytorch_lightning as pl
 import torch
 
 import invlightning as il
-from invlightning.data import DynamicSampler, KnownPairs, PositiveResampler, ReinforcedSampler
+from invlightning.data import Draw, DynamicSampler, KnownPairs, PositiveResampler, ReinforcedSampler
 from invlightning.data.samplers import hard
 from invlightning.types import LabeledBatch
-from tests.helpers.hard_draws import LEARNING, SAMPLERS, fixed_score, generator, pairs_of
+from tests.helpers.hard_draws import LEARNING, SAMPLERS, fixed_score, generator
+from tests.helpers.known import facts_of, pairs_of
 
 
 def make_data(sampler, **arguments):
@@ -145,7 +146,7 @@ def test_resampler_needs_unlabeled_items():
     with pytest.raises(ValueError, match="num_unlabeled is 0"):
         make_data(None, resampler=PositiveResampler(), num_unlabeled=0)
     resampler = PositiveResampler(start_epoch=0)
-    resampler.fit(pairs_of(np.eye(3, dtype=bool)))
+    resampler.start_fit(facts_of(pairs_of(np.eye(3, dtype=bool))))
     batch = LabeledBatch(torch.arange(3), torch.arange(3), torch.ones(3))
     with pytest.raises(ValueError, match="set num_unlabeled of the data module"):
-        resampler.draw(batch, generator(), fixed_score, 0)
+        resampler.draw(batch, Draw(1, generator(), fixed_score, 0))

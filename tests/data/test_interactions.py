@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from invlightning.data.interactions import RawTable, concatenate, prepare
@@ -35,7 +35,7 @@ def rows_of(data):
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.filter_too_much])
 @given(ROWS, st.sampled_from([None, 1, 2]), st.integers(0, 3), st.integers(0, 3), st.booleans())
 def test_equals_the_row_by_row_reference(rows, negative, min_user, min_item, text):
     ratings = [row[2] for row in rows]

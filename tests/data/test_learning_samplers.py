@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from invlightning.data import ReinforcedSampler, RobustSampler
+from invlightning.data import Draw, ReinforcedSampler, RobustSampler
 from invlightning.data.samplers.robust import DEPTH, repeated
 from invlightning.types import LabeledBatch
 from tests.helpers.hard_distributions import (
@@ -17,9 +17,9 @@ from tests.helpers.hard_distributions import (
     batch_of,
     fit,
     generator,
-    pairs_of,
     score,
 )
+from tests.helpers.known import facts_of, pairs_of
 from tests.reference import hard_samplers as oracle
 
 
@@ -44,8 +44,8 @@ def user_score(users, items):
 def test_robust_starts_with_the_hardest_of_random_memories():
     known, batch = many_users(ROWS, [1, 4])
     sampler = RobustSampler(memory_size=3, num_fresh=4)
-    sampler.fit(known)
-    items = sampler.draw(batch, 1, generator(), user_score, 0)
+    sampler.start_fit(facts_of(known))
+    items = sampler.draw(batch, Draw(1, generator(), user_score, 0))
     expected = oracle.pool_distribution(FREE[0], ITEMS, 3, oracle.highest(SCORES[0], 1))
     assert_distribution(items, expected)
 
@@ -54,9 +54,9 @@ def test_robust_starts_with_the_hardest_of_random_memories():
 def test_robust_memories_are_renewed_without_replacement(temperature):
     known, batch = many_users(ROWS, [1, 4])
     sampler = RobustSampler(memory_size=2, num_fresh=3, temperature=temperature)
-    sampler.fit(known)
+    sampler.start_fit(facts_of(known))
     sampler.memory.copy_(torch.tensor([5, 2]))
-    sampler.draw(batch, 1, generator(), user_score, 0)
+    sampler.draw(batch, Draw(1, generator(), user_score, 0))
     expected = oracle.renewed_memories((2, 5), FREE[0], SCORES[0], 3, temperature)
     table = np.zeros((ITEMS, ITEMS))
     for memory, probability in expected.items():
@@ -71,15 +71,14 @@ def test_robust_history_follows_the_items():
     known, batch = many_users(num_users, [1, 4])
     batch = LabeledBatch(*(column.repeat(2) for column in batch[:3]))
     sampler = RobustSampler(size, 3, alpha, warmup, temperature=1.0)
-    sampler.fit(known)
+    sampler.start_fit(facts_of(known))
     past = {}
     for step in range(18):
         epoch = step // 2
         values = np.random.default_rng(step).normal(size=(num_users, ITEMS)).astype(np.float32)
         before = sampler.memory.tolist()
-        items = sampler.draw(
-            batch, 1, generator(step), lambda u, i, v=values: torch.from_numpy(v)[u, i], epoch
-        )
+        scores = lambda u, i, v=values: torch.from_numpy(v)[u, i]  # noqa: E731
+        items = sampler.draw(batch, Draw(1, generator(step), scores, epoch))
         assert torch.equal(items[:num_users], items[num_users:])
         for user in range(num_users) if step else ():
             for item in before[user]:
@@ -112,9 +111,9 @@ def test_robust_memory_holds_an_item_once():
     """Where there are others, copies of the highest scored do not fill the memory."""
     known, batch = many_users(500, [1, 4])
     sampler = RobustSampler(memory_size=3, num_fresh=5, temperature=0.01)
-    sampler.fit(known)
+    sampler.start_fit(facts_of(known))
     for step in range(5):
-        sampler.draw(batch, 1, generator(step), user_score, 0)
+        sampler.draw(batch, Draw(1, generator(step), user_score, 0))
     ordered = sampler.memory.sort(dim=1).values
     assert (ordered.diff(dim=1) > 0).all()
     copies = repeated(torch.tensor([[3, 1, 3, 1, 2, 3], [0, 0, 1, 2, 3, 4]]))
@@ -138,7 +137,7 @@ def test_reinforced_draws_from_the_policy(temperature):
     sampler = make_reinforced(lr=0.0, temperature=temperature)
     logits = (sampler.user_factors @ sampler.item_factors.T).numpy()
     for user in (0, 1):
-        items = sampler.draw(batch_of(user), 2, generator(user), score, 0)
+        items = sampler.draw(batch_of(user), Draw(2, generator(user), score, 0))
         negatives = np.flatnonzero(NEGATIVE[user]).tolist()
         expected = oracle.policy_distribution(
             FREE[user], negatives, ITEMS, 3, logits[user], temperature
@@ -173,9 +172,10 @@ def test_reinforced_learns_by_the_policy_gradient():
 def test_reinforced_learns_nothing_where_all_draws_earn_the_same():
     sampler = make_reinforced(lr=0.1, exposure_weight=0.0)
     before = sampler.state_dict()["user_factors"].clone()
-    sampler.draw(batch_of(0), 2, generator(), lambda users, items: torch.zeros_like(items), 0)
+    zero = lambda users, items: torch.zeros_like(items)  # noqa: E731
+    sampler.draw(batch_of(0), Draw(2, generator(), zero, 0))
     assert torch.equal(sampler.user_factors, before)
-    sampler.draw(batch_of(0), 2, generator(), score, 0)
+    sampler.draw(batch_of(0), Draw(2, generator(), score, 0))
     assert not torch.equal(sampler.user_factors, before)
 
 
@@ -183,7 +183,7 @@ def learned_logits(exposure_weight):
     """What the generator thinks of each item for user 0 after a while."""
     sampler = make_reinforced(lr=0.1, exposure_weight=exposure_weight)
     for step in range(150):
-        sampler.draw(batch_of(0, rows=200), 1, generator(step), steep_score, 0)
+        sampler.draw(batch_of(0, rows=200), Draw(1, generator(step), steep_score, 0))
     return (sampler.user_factors[0] @ sampler.item_factors.T).numpy()
 
 

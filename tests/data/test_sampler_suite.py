@@ -8,16 +8,16 @@ from invlightning.testing import SamplerTests
 
 
 class DrawsAnything(UniformSampler):
-    def draw(self, batch, num_unlabeled, generator, score, epoch):
-        self.check_request(num_unlabeled)
-        shape = (len(batch.users), num_unlabeled)
-        return torch.randint(self.num_items, shape, generator=generator)
+    def draw(self, batch, draw):
+        self.check_request(draw.num_unlabeled)
+        shape = (len(batch.users), draw.num_unlabeled)
+        return torch.randint(self.num_items, shape, generator=draw.generator)
 
 
 class DrawsByTheGlobalGenerator(UniformSampler):
-    def draw(self, batch, num_unlabeled, generator, score, epoch):
+    def draw(self, batch, draw):
         generator = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
-        return self.sample(batch.users, num_unlabeled, generator)
+        return self.sample(batch.users, draw.num_unlabeled, generator)
 
 
 class DrawsTwice(UniformSampler):
@@ -25,36 +25,36 @@ class DrawsTwice(UniformSampler):
 
     calls = 0
 
-    def draw(self, batch, num_unlabeled, generator, score, epoch):
+    def draw(self, batch, draw):
         self.calls += 1
-        return self.sample(batch.users, num_unlabeled, generator).roll(self.calls, 1)
+        return self.sample(batch.users, draw.num_unlabeled, draw.generator).roll(self.calls, 1)
 
 
 class DrawsWithoutChecks(DynamicSampler):
     def __init__(self):
         super().__init__(num_candidates=20)
 
-    def draw(self, batch, num_unlabeled, generator, score, epoch):
-        return self.draw_hard(batch, max(num_unlabeled, 1), generator, score, epoch)
+    def draw(self, batch, draw):
+        return self.draw_hard(batch, draw._replace(num_unlabeled=max(draw.num_unlabeled, 1)))
 
 
 class DrawsForNobody(UniformSampler):
     """Gives a user who knows every item some item."""
 
-    def draw(self, batch, num_unlabeled, generator, score, epoch):
-        return super().draw(batch, num_unlabeled, generator, score, epoch).clamp(min=0)
+    def draw(self, batch, draw):
+        return super().draw(batch, draw).clamp(min=0)
 
 
 class EditsTheBatch(UniformSampler):
-    def draw(self, batch, num_unlabeled, generator, score, epoch):
+    def draw(self, batch, draw):
         batch.labels.zero_()
-        return super().draw(batch, num_unlabeled, generator, score, epoch)
+        return super().draw(batch, draw)
 
 
 class RemembersTheFirstFit(UniformSampler):
-    def fit(self, known):
+    def prepare(self, known, facts):
         if not self.num_items:
-            super().fit(known)
+            super().prepare(known, facts)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,6 @@ class RemembersTheFirstFit(UniformSampler):
     ],
 )
 def test_the_suite_notices(broken, test):
-    suite = type("Suite", (SamplerTests,), {"make_sampler": lambda self: broken()})()
+    suite = type("Suite", (SamplerTests,), {"sampler": broken})()
     with pytest.raises((AssertionError, RuntimeError)):
         getattr(suite, test)()

@@ -1,3 +1,4 @@
+from functools import partial
 from unittest import mock
 
 import numpy as np
@@ -9,13 +10,13 @@ from hypothesis import strategies as st
 from invlightning.data.samplers import (
     ItemWeightSampler,
     KnownPairs,
-    NegativeSampler,
     PopularitySampler,
     UniformSampler,
     item_weight,
 )
 from invlightning.data.samplers.item_weight import quantize_weights
 from invlightning.testing import SamplerTests
+from tests.helpers.known import facts_of
 from tests.reference.samplers import chi_square, popularity_weights, unlabeled_distribution
 
 
@@ -39,13 +40,11 @@ class ListedWeights(ItemWeightSampler):
 
 
 class TestUniformSampler(SamplerTests):
-    def make_sampler(self) -> NegativeSampler:
-        return UniformSampler()
+    sampler = UniformSampler
 
 
 class TestPopularitySampler(SamplerTests):
-    def make_sampler(self) -> NegativeSampler:
-        return PopularitySampler(beta=0.5)
+    sampler = partial(PopularitySampler, beta=0.5)
 
 
 @st.composite
@@ -61,7 +60,7 @@ def catalogues(draw):
 
 
 def assert_draws_exactly_from_the_complement(sampler, known, weights, seed):
-    sampler.fit(pairs_of(known))
+    sampler.start_fit(facts_of(pairs_of(known)))
     users = torch.arange(known.shape[0]).repeat_interleave(40)
     items = sampler.sample(users, known.shape[1], generator(seed))
     assert items.dtype == torch.int64
@@ -105,7 +104,7 @@ def test_distribution_is_that_of_the_oracle(beta):
     known = rng.random((5, 14)) < np.linspace(0.05, 0.8, 14)
     known[:, 3], known[1], known[1, [2, 13]] = False, True, False
     sampler = UniformSampler() if beta is None else PopularitySampler(beta)
-    sampler.fit(pairs_of(known))
+    sampler.start_fit(facts_of(pairs_of(known)))
     weights = np.ones(14) if beta is None else popularity_weights(known, beta)
     expected = unlabeled_distribution(known, weights)
     users = torch.arange(5).repeat_interleave(20_000)
@@ -119,7 +118,7 @@ def test_distribution_is_that_of_the_oracle(beta):
 
 def test_columns_and_rows_are_independent_draws():
     sampler = UniformSampler()
-    sampler.fit(pairs_of(np.zeros((2, 4), dtype=bool)))
+    sampler.start_fit(facts_of(pairs_of(np.zeros((2, 4), dtype=bool))))
     items = sampler.sample(torch.zeros(40_000, dtype=torch.int64), 2, generator())
     pairs = torch.bincount(items[:, 0] * 4 + items[:, 1], minlength=16).numpy()
     statistic, freedom = chi_square(pairs, np.full(16, 1 / 16))
@@ -132,7 +131,7 @@ def test_huge_catalogue_is_exact(sampler):
     users = torch.tensor([0, 0, 5_000_000, num_users - 1, num_users - 1, num_users - 1])
     items = torch.tensor([0, num_items - 1, 7, 0, 1, num_items - 1])
     known = KnownPairs.from_pairs(users, items, num_users, num_items)
-    sampler.fit(known)
+    sampler.start_fit(facts_of(known))
     batch = torch.tensor([0, 1, 4_999_999, 5_000_000, 5_000_001, num_users - 1]).repeat(500)
     drawn = sampler.sample(batch, 4, generator())
     assert not known.contains(batch[:, None], drawn).any()
@@ -154,7 +153,7 @@ def test_keys_beyond_32_bits_are_exact(sampler):
     full = torch.arange(1000)[~torch.isin(torch.arange(1000), free)]
     picked = torch.tensor([0, 2_147_483, 2_147_484, num_users - 1])
     users, items = picked.repeat_interleave(len(full)), full.repeat(len(picked))
-    sampler.fit(KnownPairs.from_pairs(users, items, num_users, 1000))
+    sampler.start_fit(facts_of(KnownPairs.from_pairs(users, items, num_users, 1000)))
     drawn = sampler.sample(picked.repeat_interleave(50), 2, generator())
     assert torch.equal(drawn.unique(), free)
 
@@ -163,7 +162,7 @@ def test_user_who_knows_every_weighted_item_draws_none():
     sampler = ListedWeights([0.0, 1.0, 0.0, 2.0, 0.0])
     known = np.zeros((3, 5), dtype=bool)
     known[1, [1, 3, 4]] = True
-    sampler.fit(pairs_of(known))
+    sampler.start_fit(facts_of(pairs_of(known)))
     items = sampler.sample(torch.tensor([1, 0, 1, 2]), 3, generator())
     assert sampler.has_saturated_users
     assert (items[[0, 2]] == -1).all()
@@ -172,7 +171,7 @@ def test_user_who_knows_every_weighted_item_draws_none():
 
 def test_tables_move_with_the_module_and_stay_out_of_checkpoints():
     for sampler in (UniformSampler(), PopularitySampler()):
-        sampler.fit(pairs_of(np.eye(4, dtype=bool)))
+        sampler.start_fit(facts_of(pairs_of(np.eye(4, dtype=bool))))
         assert sampler.state_dict() == {}
         assert all(table.is_meta for table in sampler.to("meta").buffers())
 
@@ -194,7 +193,9 @@ def test_quantized_weights_keep_zeros_and_shares(weights, num_users):
 @pytest.mark.parametrize("weights", [[0.0, 0.0], [1.0, -1.0], [1.0, float("nan")], [float("inf")]])
 def test_bad_weights_are_refused(weights):
     with pytest.raises(ValueError, match="finite, non-negative and not all 0"):
-        ListedWeights(weights).fit(pairs_of(np.zeros((1, len(weights)), dtype=bool)))
+        ListedWeights(weights).start_fit(
+            facts_of(pairs_of(np.zeros((1, len(weights)), dtype=bool)))
+        )
 
 
 @pytest.mark.parametrize("beta", [-0.5, float("nan"), float("inf")])
@@ -206,9 +207,9 @@ def test_bad_beta_is_refused(beta):
 def test_errors_say_what_was_found():
     sampler = UniformSampler()
     users = torch.zeros(1, dtype=torch.int64)
-    with pytest.raises(RuntimeError, match="UniformSampler knows no pairs yet: call fit"):
+    with pytest.raises(RuntimeError, match="UniformSampler knows no pairs yet: call start_fit"):
         sampler.sample(users, 1, generator())
-    sampler.fit(pairs_of(np.zeros((1, 3), dtype=bool)))
+    sampler.start_fit(facts_of(pairs_of(np.zeros((1, 3), dtype=bool))))
     with pytest.raises(ValueError, match=r"more candidates than items: num_unlabeled is 4 .* 3"):
         sampler.sample(users, 4, generator())
 

@@ -19,7 +19,8 @@ def make_facts(rows=40, seed=0, num_users=USERS, num_items=ITEMS, features=(0, 0
         torch.randn(size, width, generator=generator) if width else None
         for size, width in zip((num_users, num_items), features, strict=True)
     ]
-    return TrainingFacts(pairs // num_items, pairs % num_items, labels, times, *tables)
+    sizes = num_users, num_items
+    return TrainingFacts(pairs // num_items, pairs % num_items, labels, *sizes, times, *tables)
 
 
 def rows_of(facts):

@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from invlightning.data import KnownPairs
+from invlightning.data import Draw
 from invlightning.types import LabeledBatch
+from tests.helpers.known import facts_of, pairs_of
 from tests.reference import hard_samplers as oracle
 from tests.reference.samplers import chi_square
 
@@ -25,14 +26,9 @@ def score(users, items):
     return torch.from_numpy(SCORES).float()[users, items]
 
 
-def pairs_of(table):
-    return KnownPairs.from_pairs(*torch.as_tensor(table).nonzero(as_tuple=True), *table.shape)
-
-
 def fit(sampler, negative=None):
-    sampler.fit(pairs_of(KNOWN))
-    if negative is not None:
-        sampler.fit_negatives(pairs_of(negative))
+    negatives = None if negative is None else pairs_of(negative)
+    sampler.start_fit(facts_of(pairs_of(KNOWN), negatives))
     return sampler
 
 
@@ -52,7 +48,7 @@ def assert_distribution(items, expected):
 def assert_drawn_as(sampler, choose, size, num_unlabeled=1):
     """The oracle's distribution for both users; ``choose`` maps a user to a choice in a pool."""
     for user in (0, 1):
-        items = sampler.draw(batch_of(user), num_unlabeled, generator(user), score, epoch=0)
+        items = sampler.draw(batch_of(user), Draw(num_unlabeled, generator(user), score, epoch=0))
         expected = oracle.pool_distribution(FREE[user], ITEMS, size, choose(user))
         assert_distribution(items[:, 0], expected)
         assert_distribution(items[:, -1], expected)

@@ -8,7 +8,6 @@ from invlightning.data import (
     BayesianSampler,
     DynamicSampler,
     InBatchSampler,
-    KnownPairs,
     ReinforcedSampler,
     RobustSampler,
 )
@@ -29,10 +28,6 @@ LEARNING = ["srns", "rns"]
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def pairs_of(table):
-    return KnownPairs.from_pairs(*torch.as_tensor(table).nonzero(as_tuple=True), *table.shape)
 
 
 def fixed_score(users, items):

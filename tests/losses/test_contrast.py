@@ -13,6 +13,7 @@ from invlightning.losses.functional import (
 )
 from invlightning.testing import JointLossTests
 from invlightning.types import JointRows
+from tests.helpers.known import item_facts
 from tests.reference import method_losses as oracle
 
 GENERATOR = torch.Generator().manual_seed(4)
@@ -95,7 +96,7 @@ def test_only_differences_count(function):
 
 def test_all_items_drawn_once_give_the_full_softmax():
     loss, scores = SampledSoftmaxLoss(), torch.randn(7, dtype=torch.float64)
-    loss.start_fit(torch.ones(3), torch.arange(3), num_items=7)
+    loss.start_fit(item_facts(torch.ones(3), torch.arange(3), 7))
     others = torch.arange(1, 7).unsqueeze(0)
     rows = JointRows(scores[:1], torch.ones(1), torch.zeros(1).long(), scores[others], others)
     expected = oracle.softmax(scores[0].item(), scores[1:].tolist())
@@ -108,7 +109,7 @@ def test_draws_by_popularity_give_the_full_softmax(beta):
     counts = torch.tensor([4, 1, 2, 8, 3])
     items = torch.arange(5).repeat_interleave(counts)
     loss = SampledSoftmaxLoss(beta=beta)
-    loss.start_fit(torch.ones(18), items, num_items=5)
+    loss.start_fit(item_facts(torch.ones(18), items, 5))
     scores = torch.tensor([0.3, -1.0, 0.7, 2.0, -0.2], dtype=torch.float64)
     weights = counts[1:].double() ** beta
     total = 0.0
@@ -138,7 +139,7 @@ def test_gradient_is_that_of_the_published_form():
 
 def test_items_equal_to_the_positive_are_left_out():
     loss = SampledSoftmaxLoss()
-    loss.start_fit(torch.ones(4), torch.arange(4), num_items=4)
+    loss.start_fit(item_facts(torch.ones(4), torch.arange(4), 4))
     items, drawn = torch.tensor([2]), torch.tensor([[0, 2, 1]])
     scores = torch.tensor([[0.5, 9.0, -1.0]], dtype=torch.float64)
     rows = JointRows(POSITIVES[:1], torch.ones(1), items, scores, drawn)
@@ -185,7 +186,7 @@ def test_at_the_floor_negatives_are_pushed_no_further():
 @pytest.mark.parametrize("loss_class", LOSSES)
 def test_only_positives_with_unlabeled_items_count(loss_class):
     loss = loss_class()
-    loss.start_fit(torch.ones(6), torch.arange(6), num_items=20)
+    loss.start_fit(item_facts(torch.ones(6), torch.arange(6), 20))
     labels = torch.tensor([1.0, 0, 1, 1, 0, 1])
     drawn = torch.arange(30).view(6, 5) % 14 + 6
     logits, others = POSITIVES.clone().requires_grad_(), DRAWN.clone().requires_grad_()
@@ -209,7 +210,7 @@ def test_only_positives_with_unlabeled_items_count(loss_class):
 def test_batch_without_comparison_is_zero(loss_class, label):
     """No positives, or positives without unlabeled items."""
     loss = loss_class()
-    loss.start_fit(torch.ones(6), torch.arange(6), num_items=20)
+    loss.start_fit(item_facts(torch.ones(6), torch.arange(6), 20))
     logits = POSITIVES.clone().requires_grad_()
     mask = torch.full((6, 5), label == 0)
     items = torch.full((6, 5), 9)
@@ -226,7 +227,7 @@ def test_what_is_missing_is_said():
         SampledSoftmaxLoss()(rows)
     for loss_class in LOSSES:
         with pytest.raises(ValueError, match=f"{loss_class.__name__} learns from labeled positiv"):
-            loss_class().start_fit(torch.zeros(3), torch.arange(3), 3)
+            loss_class().start_fit(item_facts(torch.zeros(3), torch.arange(3), 3))
 
 
 @pytest.mark.parametrize(

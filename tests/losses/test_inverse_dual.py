@@ -6,6 +6,7 @@ import torch
 from invlightning.losses import InverseDualLoss
 from invlightning.losses.functional import inverse_dual_loss, inverse_dual_weights
 from invlightning.testing import UnlabeledLossTests
+from tests.helpers.known import item_facts
 
 LOGITS = torch.linspace(-5, 5, 40, dtype=torch.float64).view(10, 4)
 
@@ -33,7 +34,7 @@ def test_arguments_reach_the_formula():
 def test_loss_counts_from_the_start_epoch_on():
     loss = InverseDualLoss(start_epoch=2)
     for epoch in range(4):
-        loss.start_epoch(epoch)
+        loss.set_epoch(epoch)
         logits = LOGITS.clone().requires_grad_()
         value = loss(logits)
         value.backward()
@@ -56,14 +57,14 @@ def test_delayed_loss_is_finite_at_extreme_logits(dtype, largest):
 
 def test_labeled_prior_is_the_share_of_positives():
     loss = InverseDualLoss(prior="labeled")
-    loss.start_fit(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+    loss.start_fit(item_facts([1, 0, 0, 0]))
     assert loss.weights(LOGITS).mean().item() == pytest.approx(0.25, abs=1e-9)
     assert torch.equal(loss(LOGITS), inverse_dual_loss(LOGITS, prior=0.25))
 
 
 def test_labeled_prior_travels_with_the_state():
     loss = InverseDualLoss(prior="labeled")
-    loss.start_fit(torch.tensor([1, 0, 0, 0]))
+    loss.start_fit(item_facts([1, 0, 0, 0]))
     loaded = InverseDualLoss(prior="labeled")
     loaded.load_state_dict(loss.state_dict())
     assert torch.equal(loaded(LOGITS), loss(LOGITS))
@@ -72,7 +73,7 @@ def test_labeled_prior_travels_with_the_state():
 
 def test_labeled_prior_without_start_fit():
     loss = InverseDualLoss(prior="labeled")
-    with pytest.raises(RuntimeError, match=r"call start_fit\(labels\)"):
+    with pytest.raises(RuntimeError, match=r"call start_fit\(facts\)"):
         loss(LOGITS)
     with pytest.raises(RuntimeError, match="never estimated"):
         loss.weights(LOGITS)
@@ -81,8 +82,8 @@ def test_labeled_prior_without_start_fit():
 @pytest.mark.parametrize("labels", [torch.ones(5), torch.zeros(5), torch.empty(0)])
 def test_labeled_prior_needs_both_classes(labels):
     with pytest.raises(ValueError, match="labeled positives and labeled negatives"):
-        InverseDualLoss(prior="labeled").start_fit(labels)
-    InverseDualLoss(prior=0.1).start_fit(labels)
+        InverseDualLoss(prior="labeled").start_fit(item_facts(labels))
+    InverseDualLoss(prior=0.1).start_fit(item_facts(labels))
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,20 @@ def test_labeled_prior_needs_both_classes(labels):
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         InverseDualLoss(**arguments)
+
+
+class LateLoss(InverseDualLoss):
+    """An attribute of its own that is named like an argument."""
+
+    def __init__(self):
+        super().__init__()
+        self.start_epoch = 3
+
+
+def test_an_attribute_may_be_named_like_the_argument():
+    """start_epoch was a hook once: this class broke the training loop."""
+    loss = LateLoss()
+    loss.set_epoch(2)
+    assert loss(LOGITS) == 0
+    loss.set_epoch(3)
+    assert torch.equal(loss(LOGITS), inverse_dual_loss(LOGITS))

@@ -9,6 +9,7 @@ from invlightning.losses import NonNegativePULoss, RelevanceLoss
 from invlightning.losses.functional import non_negative_risk, relevance_risk
 from invlightning.testing import JointLossTests
 from invlightning.types import JointRows
+from tests.helpers.known import item_facts
 from tests.reference import method_losses as oracle
 
 NORMAL = torch.randn(40, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
@@ -139,7 +140,7 @@ def test_propensities_are_those_of_the_items():
     labels = torch.tensor([1.0, 1, 1, 1, 0, 0, 1])
     items = torch.tensor([3, 3, 3, 3, 0, 0, 2])
     loss = RelevanceLoss(clip=0.1)
-    loss.start_fit(labels, items, num_items=5)
+    loss.start_fit(item_facts(labels, items, 5))
     expected = oracle.popularity(items.tolist(), labels.tolist(), 5, 0.1)
     assert loss.propensities.tolist() == pytest.approx(expected, rel=1e-6)
     assert not loss.state_dict()
@@ -154,11 +155,11 @@ def test_propensities_are_those_of_the_items():
 
 
 def test_what_is_missing_is_said():
-    with pytest.raises(RuntimeError, match=r"call start_fit\(labels, items, num_items\)"):
+    with pytest.raises(RuntimeError, match=r"call start_fit\(facts\)"):
         RelevanceLoss()(make_rows())
     for loss in (RelevanceLoss(), NonNegativePULoss(prior=0.1)):
         with pytest.raises(ValueError, match="none of the 3 training labels is 1"):
-            loss.start_fit(torch.zeros(3), torch.arange(3), 3)
+            loss.start_fit(item_facts(torch.zeros(3), torch.arange(3), 3))
 
 
 @pytest.mark.parametrize(

@@ -100,12 +100,12 @@ class UnseenByOne(NextItems):
 
     has_saturated_users = True
 
-    def fit(self, known):
-        super().fit(known)
+    def prepare(self, known, facts):
+        super().prepare(known, facts)
         self.has_saturated_users = True
 
-    def draw(self, batch, num_unlabeled, generator, score, epoch):
-        items = super().draw(batch, num_unlabeled, generator, score, epoch)
+    def draw(self, batch, draw):
+        items = super().draw(batch, draw)
         return items.fill_(-1) if torch.distributed.get_rank() == 1 else items
 
 

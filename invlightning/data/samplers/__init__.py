@@ -3,7 +3,7 @@
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.adaptive_hardness import AdaptiveHardnessSampler
 from invlightning.data.samplers.adaptive_oversampler import AdaptiveOversampler
-from invlightning.data.samplers.base import NegativeSampler
+from invlightning.data.samplers.base import Draw, NegativeSampler
 from invlightning.data.samplers.bayesian import BayesianSampler
 from invlightning.data.samplers.candidates import Candidates, CandidateSampler
 from invlightning.data.samplers.dynamic import DynamicSampler
@@ -22,6 +22,7 @@ __all__ = [
     "BayesianSampler",
     "CandidateSampler",
     "Candidates",
+    "Draw",
     "DynamicSampler",
     "HardSampler",
     "InBatchSampler",

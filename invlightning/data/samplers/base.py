@@ -2,27 +2,45 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.specs import Specified
-from invlightning.types import LabeledBatch
+from invlightning.types import LabeledBatch, TrainingFacts
 
 Scorer = Callable[[Tensor, Tensor], Tensor]
+
+
+class Draw(NamedTuple):
+    """What is to be drawn for a batch, and what with.
+
+    Attributes:
+        num_unlabeled: Items to draw for each row, K.
+        generator: The only source of randomness, on the device of the batch.
+        score: Scores pairs with the model as it is now, without a graph: ``score(users, items)``
+            with shapes that broadcast.
+        epoch: Epoch of training, counted from 0.
+    """
+
+    num_unlabeled: int
+    generator: torch.Generator
+    score: Scorer
+    epoch: int
 
 
 class NegativeSampler(Specified, nn.Module, ABC):
     """Draws, for each user, items that no known pair of that user holds.
 
-    A sampler is fitted once to the known pairs and then drawn from on the device of its tables.
-    Subclasses extend :meth:`fit` to prepare tables, registered as non-persistent buffers so that
+    A sampler learns the known pairs once and is then drawn from on the device of its tables.
+    Subclasses extend :meth:`prepare`, whose tables are registered as non-persistent buffers so that
     ``.to(device)`` moves them and checkpoints stay small.
 
     Attributes:
-        num_users: Number of users U; 0 before :meth:`fit`.
-        num_items: Number of items I; 0 before :meth:`fit`.
+        num_users: Number of users U; 0 before :meth:`start_fit`.
+        num_items: Number of items I; 0 before :meth:`start_fit`.
         has_saturated_users: True if some user has no item left to draw. Only then does
             :meth:`sample` return entries of -1.
     """
@@ -33,30 +51,25 @@ class NegativeSampler(Specified, nn.Module, ABC):
         self.num_items = 0
         self.has_saturated_users = False
 
-    def fit(self, known: KnownPairs) -> None:
-        """Learns what must never be drawn. Extend it to prepare tables.
+    def start_fit(self, facts: TrainingFacts) -> None:
+        """Learns what must never be drawn: the pairs of the training rows.
 
         Args:
-            known: The known pairs.
+            facts: The training rows.
+        """
+        self.prepare(KnownPairs.from_facts(facts), facts)
+
+    def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
+        """Extended by samplers that prepare tables; called by :meth:`start_fit`.
+
+        Args:
+            known: The known pairs, which are never drawn.
+            facts: The training rows they come from, with labels.
         """
         self.num_users, self.num_items = known.num_users, known.num_items
         self.has_saturated_users = bool((known.indptr.diff() >= known.num_items).any())
 
-    def fit_negatives(self, negatives: KnownPairs) -> None:
-        """Called after :meth:`fit`, for samplers that use true negatives.
-
-        Args:
-            negatives: The labeled negatives among the known pairs.
-        """
-
-    def draw(
-        self,
-        batch: LabeledBatch,
-        num_unlabeled: int,
-        generator: torch.Generator,
-        score: Scorer,
-        epoch: int,
-    ) -> Tensor:
+    def draw(self, batch: LabeledBatch, draw: Draw) -> Tensor:
         """Draws the unlabeled items of a training batch; what the data module calls.
 
         Samplers that look at more than the users override it: at the labeled items, at scores of
@@ -64,16 +77,12 @@ class NegativeSampler(Specified, nn.Module, ABC):
 
         Args:
             batch: Labeled rows ``(B,)``.
-            num_unlabeled: Items to draw for each row, K.
-            generator: The only source of randomness, on the device of the batch.
-            score: Scores pairs with the model as it is now, without a graph:
-                ``score(users, items)`` with shapes that broadcast.
-            epoch: Epoch of training, counted from 0.
+            draw: What to draw, and what with.
 
         Returns:
             ``(B, K)`` int64 items, as :meth:`sample`.
         """
-        return self.sample(batch.users, num_unlabeled, generator)
+        return self.sample(batch.users, draw.num_unlabeled, draw.generator)
 
     @abstractmethod
     def sample(self, users: Tensor, num_unlabeled: int, generator: torch.Generator) -> Tensor:
@@ -88,7 +97,7 @@ class NegativeSampler(Specified, nn.Module, ABC):
             ``(B, K)`` int64 items; -1 throughout the row of a user with no item left to draw.
 
         Raises:
-            RuntimeError: If the sampler was not fitted.
+            RuntimeError: If the sampler knows no pairs yet.
             ValueError: If K is below 1 or above the number of items.
         """
 
@@ -99,12 +108,12 @@ class NegativeSampler(Specified, nn.Module, ABC):
             num_unlabeled: Items to draw for each row, K.
 
         Raises:
-            RuntimeError: If the sampler was not fitted.
+            RuntimeError: If the sampler knows no pairs yet.
             ValueError: If K is below 1 or above the number of items.
         """
         if not self.num_items:
             raise RuntimeError(
-                f"{type(self).__name__} knows no pairs yet: call fit(KnownPairs.from_pairs(...)) "
+                f"{type(self).__name__} knows no pairs yet: call start_fit(TrainingFacts(...)) "
                 "before sample()."
             )
         if num_unlabeled < 1:

@@ -6,6 +6,7 @@ from torch import Tensor
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.candidates import Candidates, CandidateSampler, best_columns
 from invlightning.data.samplers.hard import check_at_least, check_choice
+from invlightning.types import TrainingFacts
 
 
 class BayesianSampler(CandidateSampler):
@@ -50,25 +51,19 @@ class BayesianSampler(CandidateSampler):
         super().__init__(num_candidates + num_references, start_epoch)
         self.num_candidates, self.weight = num_candidates, weight
 
-    def fit(self, known: KnownPairs) -> None:
-        """Prepares the uniform draws and the popularity of the items.
+    def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
+        """Prepares the uniform draws and the popularity of the items among positives.
 
         Args:
             known: The pairs that are never drawn.
+            facts: The training rows they come from.
 
         Raises:
             ValueError: If there are fewer items than candidates and references.
         """
-        super().fit(known)
-        self.register_buffer("item_counts", known.item_counts.float(), persistent=False)
-
-    def fit_negatives(self, negatives: KnownPairs) -> None:
-        """Leaves true negatives out of the popularity.
-
-        Args:
-            negatives: The labeled negatives among the known pairs.
-        """
-        self.item_counts = self.item_counts - negatives.item_counts
+        super().prepare(known, facts)
+        positives = KnownPairs.from_pairs(*facts.positives(), facts.num_users, facts.num_items)
+        self.register_buffer("item_counts", positives.item_counts.float(), persistent=False)
 
     def choose(
         self, candidates: Candidates, num_unlabeled: int, generator: torch.Generator

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from invlightning.data.known_pairs import KnownPairs
-from invlightning.data.samplers.base import Scorer
+from invlightning.data.samplers.base import Draw
 from invlightning.data.samplers.hard import HardSampler, check_at_least, score_blocks
-from invlightning.types import LabeledBatch
+from invlightning.types import LabeledBatch, TrainingFacts
 
 
 class Candidates(NamedTuple):
@@ -46,32 +46,26 @@ class CandidateSampler(HardSampler, ABC):
         check_at_least("num_candidates", pool_size, 1)
         self.pool_size = pool_size
 
-    def fit(self, known: KnownPairs) -> None:
+    def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares the uniform draws.
 
         Args:
             known: The pairs that are never drawn.
+            facts: The training rows they come from.
 
         Raises:
             ValueError: If there are fewer items than candidates.
         """
-        super().fit(known)
+        super().prepare(known, facts)
         self.check_pool(self.pool_size)
 
-    def draw_hard(
-        self,
-        batch: LabeledBatch,
-        num_unlabeled: int,
-        generator: torch.Generator,
-        score: Scorer,
-        epoch: int,
-    ) -> Tensor:
+    def draw_hard(self, batch: LabeledBatch, draw: Draw) -> Tensor:
         """Draws, scores and chooses; see :meth:`NegativeSampler.draw`."""
-        items = self.uniform.sample(batch.users, self.pool_size, generator)
+        items = self.uniform.sample(batch.users, self.pool_size, draw.generator)
         scored = torch.cat([items, batch.items.unsqueeze(1)], dim=1)
-        scores = score_blocks(score, batch.users.unsqueeze(1), scored)
+        scores = score_blocks(draw.score, batch.users.unsqueeze(1), scored)
         candidates = Candidates(items, scores[:, :-1], scores[:, -1], batch.labels)
-        return items.gather(1, self.choose(candidates, num_unlabeled, generator))
+        return items.gather(1, self.choose(candidates, draw.num_unlabeled, draw.generator))
 
     @abstractmethod
     def choose(

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from invlightning.data.known_pairs import KnownPairs
-from invlightning.data.samplers.base import NegativeSampler, Scorer
+from invlightning.data.samplers.base import Draw, NegativeSampler, Scorer
 from invlightning.data.samplers.uniform import UniformSampler
-from invlightning.types import LabeledBatch
+from invlightning.types import LabeledBatch, TrainingFacts
 
 # Pairs scored at a time: more spill the caches of a CPU, fewer repeat the propagation of a graph.
 _BLOCK = 2**17
@@ -37,47 +37,34 @@ class HardSampler(NegativeSampler, ABC):
         self.start_epoch = start_epoch
         self.uniform = UniformSampler()
 
-    def fit(self, known: KnownPairs) -> None:
+    def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares the uniform draws.
 
         Args:
             known: The pairs that are never drawn.
+            facts: The training rows they come from.
         """
-        super().fit(known)
-        self.uniform.fit(known)
+        super().prepare(known, facts)
+        self.uniform.prepare(known, facts)
 
     def sample(self, users: Tensor, num_unlabeled: int, generator: torch.Generator) -> Tensor:
         """Draws uniformly; see :meth:`NegativeSampler.sample`."""
         self.check_request(num_unlabeled)
         return self.uniform.sample(users, num_unlabeled, generator)
 
-    def draw(
-        self,
-        batch: LabeledBatch,
-        num_unlabeled: int,
-        generator: torch.Generator,
-        score: Scorer,
-        epoch: int,
-    ) -> Tensor:
+    def draw(self, batch: LabeledBatch, draw: Draw) -> Tensor:
         """Draws uniformly before ``start_epoch``, then by :meth:`draw_hard`."""
-        self.check_request(num_unlabeled)
-        if epoch < self.start_epoch:
-            return self.sample(batch.users, num_unlabeled, generator)
-        return self.draw_hard(batch, num_unlabeled, generator, score, epoch)
+        self.check_request(draw.num_unlabeled)
+        if draw.epoch < self.start_epoch:
+            return self.sample(batch.users, draw.num_unlabeled, draw.generator)
+        return self.draw_hard(batch, draw)
 
     @abstractmethod
-    def draw_hard(
-        self,
-        batch: LabeledBatch,
-        num_unlabeled: int,
-        generator: torch.Generator,
-        score: Scorer,
-        epoch: int,
-    ) -> Tensor:
+    def draw_hard(self, batch: LabeledBatch, draw: Draw) -> Tensor:
         """Draws the items of a batch; arguments and result as :meth:`NegativeSampler.draw`."""
 
     def check_pool(self, size: int) -> None:
-        """Checks in ``fit`` that the catalogue can fill a pool.
+        """Checks in ``prepare`` that the catalogue can fill a pool.
 
         Args:
             size: Items of the pool of a row.

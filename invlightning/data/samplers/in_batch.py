@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from invlightning.data.known_pairs import KnownPairs
-from invlightning.data.samplers.base import Scorer
+from invlightning.data.samplers.base import Draw
 from invlightning.data.samplers.hard import HardSampler, check_at_least
-from invlightning.types import LabeledBatch
+from invlightning.types import LabeledBatch, TrainingFacts
 
 
 class InBatchSampler(HardSampler):
@@ -35,32 +35,26 @@ class InBatchSampler(HardSampler):
         check_at_least("num_tries", num_tries, 1)
         self.num_tries = num_tries
 
-    def fit(self, known: KnownPairs) -> None:
+    def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares the look-up of known pairs.
 
         Args:
             known: The pairs that are never drawn.
+            facts: The training rows they come from.
         """
-        super().fit(known)
+        super().prepare(known, facts)
         # A last key above all others, so that every search ends at a key.
         end = torch.tensor([known.num_users * known.num_items])
         self.register_buffer("keys", torch.cat([known.keys, end]), persistent=False)
 
-    def draw_hard(
-        self,
-        batch: LabeledBatch,
-        num_unlabeled: int,
-        generator: torch.Generator,
-        score: Scorer,
-        epoch: int,
-    ) -> Tensor:
+    def draw_hard(self, batch: LabeledBatch, draw: Draw) -> Tensor:
         """Draws from the batch; see :meth:`NegativeSampler.draw`."""
-        shape = (len(batch.items), num_unlabeled, self.num_tries)
-        rows = torch.randint(shape[0], shape, generator=generator, device=batch.items.device)
+        shape = (len(batch.items), draw.num_unlabeled, self.num_tries)
+        rows = torch.randint(shape[0], shape, generator=draw.generator, device=batch.items.device)
         items = batch.items[rows]
         wanted = batch.users.view(-1, 1, 1) * self.num_items + items
         unknown = self.keys[torch.searchsorted(self.keys, wanted)] != wanted
         first = unknown.int().argmax(dim=2, keepdim=True)
         chosen = items.gather(2, first).squeeze(2)
-        fallback = self.sample(batch.users, num_unlabeled, generator)
+        fallback = self.sample(batch.users, draw.num_unlabeled, draw.generator)
         return torch.where(unknown.any(dim=2), chosen, fallback)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import NegativeSampler, draw_below
+from invlightning.types import TrainingFacts
 
 
 def quantize_weights(weights: Tensor, num_users: int) -> Tensor:
@@ -72,16 +73,17 @@ class ItemWeightSampler(NegativeSampler, ABC):
             ``(I,)`` non-negative weights, up to a common factor.
         """
 
-    def fit(self, known: KnownPairs) -> None:
+    def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares the cumulative weights of the known pairs and of the catalogue.
 
         Args:
             known: The pairs that are never drawn; their counts weigh the items.
+            facts: The training rows they come from.
 
         Raises:
             ValueError: If a weight is negative or not finite, or all are 0.
         """
-        super().fit(known)
+        super().prepare(known, facts)
         weights = quantize_weights(self.item_weights(known.item_counts), known.num_users)
         before = _exclusive_sum(weights)
         pair_mass = _exclusive_sum(weights[known.items])

@@ -5,10 +5,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from invlightning.data.known_pairs import KnownPairs
-from invlightning.data.samplers.base import Scorer, draw_below
+from invlightning.data.samplers.base import Draw, draw_below
 from invlightning.data.samplers.hard import check_at_least, check_positive, score_blocks
 from invlightning.specs import Specified
-from invlightning.types import LabeledBatch
+from invlightning.types import LabeledBatch, TrainingFacts
 
 
 class PositiveResampler(Specified, nn.Module):
@@ -46,25 +46,22 @@ class PositiveResampler(Specified, nn.Module):
         self.num_candidates, self.temperature = num_candidates, temperature
         self.start_epoch = start_epoch
 
-    def fit(self, positives: KnownPairs) -> None:
+    def start_fit(self, facts: TrainingFacts) -> None:
         """Learns the positives of each user.
 
         Args:
-            positives: The labeled positives; every user of a positive row has some.
+            facts: The training rows.
         """
+        positives = KnownPairs.from_pairs(*facts.positives(), facts.num_users, facts.num_items)
         self.register_buffer("indptr", positives.indptr, persistent=False)
         self.register_buffer("items", positives.items, persistent=False)
 
-    def draw(
-        self, batch: LabeledBatch, generator: torch.Generator, score: Scorer, epoch: int
-    ) -> Tensor:
+    def draw(self, batch: LabeledBatch, draw: Draw) -> Tensor:
         """Draws the labeled items of a batch anew.
 
         Args:
             batch: Labeled rows ``(B,)`` and their unlabeled items.
-            generator: The only source of randomness, on the device of the batch.
-            score: Scores pairs with the model as it is now, without a graph.
-            epoch: Epoch of training, counted from 0.
+            draw: Generator, scores and epoch to draw with.
 
         Returns:
             ``(B,)`` int64 items.
@@ -72,7 +69,7 @@ class PositiveResampler(Specified, nn.Module):
         Raises:
             ValueError: If the batch has no unlabeled items.
         """
-        if epoch < self.start_epoch or batch.is_meta:
+        if draw.epoch < self.start_epoch or batch.is_meta:
             return batch.items
         if batch.unlabeled_items is None:
             raise ValueError(
@@ -81,13 +78,13 @@ class PositiveResampler(Specified, nn.Module):
             )
         start = self.indptr[batch.users]
         counts = self.indptr[batch.users + 1] - start
-        places = start.unsqueeze(1) + draw_below(counts, self.num_candidates, generator)
+        places = start.unsqueeze(1) + draw_below(counts, self.num_candidates, draw.generator)
         candidates = self.items[places.clamp_(max=len(self.items) - 1)].long()
         unlabeled = batch.unlabeled_items[:, :1]
         items = torch.cat([candidates, unlabeled], dim=1)
-        scores = score_blocks(score, batch.users.unsqueeze(1), items)
+        scores = score_blocks(draw.score, batch.users.unsqueeze(1), items)
         losses = F.softplus(scores[:, -1:] - scores[:, :-1])
         weights = torch.softmax(-losses / self.temperature, dim=1)
-        drawn = candidates.gather(1, weights.multinomial(1, generator=generator)).squeeze(1)
+        drawn = candidates.gather(1, weights.multinomial(1, generator=draw.generator)).squeeze(1)
         stays = (batch.labels <= 0) | (unlabeled.squeeze(1) < 0)
         return torch.where(stays, batch.items, drawn)

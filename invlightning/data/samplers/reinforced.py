@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 from invlightning.data.known_pairs import KnownPairs
-from invlightning.data.samplers.base import Scorer, draw_below
+from invlightning.data.samplers.base import Draw, draw_below
 from invlightning.data.samplers.hard import (
     HardSampler,
     check_at_least,
     check_positive,
     score_blocks,
 )
-from invlightning.types import LabeledBatch
+from invlightning.types import LabeledBatch, TrainingFacts
 
 _INITIAL_SCALE = 0.1
 _EPSILON = 1e-10
@@ -72,35 +72,29 @@ class ReinforcedSampler(HardSampler):
         check_positive("temperature", temperature)
         self.num_candidates, self.embedding_dim, self.lr = num_candidates, embedding_dim, lr
         self.exposure_weight, self.temperature = exposure_weight, temperature
-        self.has_negatives = False
 
-    def fit(self, known: KnownPairs) -> None:
+    def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares the uniform draws and a new generator.
 
         Args:
             known: The pairs that are never drawn, but for true negatives.
+            facts: The training rows they come from; their labels tell the true negatives.
 
         Raises:
-            ValueError: If there are fewer items than candidates.
+            ValueError: If there are fewer items than candidates, or no true negatives.
         """
-        super().fit(known)
+        super().prepare(known, facts)
         self.check_pool(self.num_candidates)
         generator = torch.Generator().manual_seed(0)
         for side, size in (("user", known.num_users), ("item", known.num_items)):
             factors = torch.randn(size, self.embedding_dim, generator=generator)
             self.register_buffer(f"{side}_factors", _INITIAL_SCALE * factors)
             self.register_buffer(f"{side}_squares", torch.zeros(size))
-        self.has_negatives = False
+        self._learn_negatives(facts)
 
-    def fit_negatives(self, negatives: KnownPairs) -> None:
-        """Learns the true negatives.
-
-        Args:
-            negatives: The labeled negatives among the known pairs.
-
-        Raises:
-            ValueError: If there are none.
-        """
+    def _learn_negatives(self, facts: TrainingFacts) -> None:
+        sizes = facts.num_users, facts.num_items
+        negatives = KnownPairs.from_pairs(*facts.negatives(), *sizes)
         if not negatives.items.numel():
             raise ValueError(
                 "ReinforcedSampler draws true negatives but no training row is labeled negative: "
@@ -108,26 +102,16 @@ class ReinforcedSampler(HardSampler):
             )
         self.register_buffer("negative_indptr", negatives.indptr, persistent=False)
         self.register_buffer("negative_items", negatives.items, persistent=False)
-        self.has_negatives = True
 
-    def draw_hard(
-        self,
-        batch: LabeledBatch,
-        num_unlabeled: int,
-        generator: torch.Generator,
-        score: Scorer,
-        epoch: int,
-    ) -> Tensor:
+    def draw_hard(self, batch: LabeledBatch, draw: Draw) -> Tensor:
         """Draws from the policy and teaches it; see :meth:`NegativeSampler.draw`."""
-        if not self.has_negatives:
-            raise RuntimeError(
-                "ReinforcedSampler knows no true negatives: call fit_negatives() after fit()."
-            )
-        candidates, shown = self.candidates(batch.users, generator)
+        candidates, shown = self.candidates(batch.users, draw.generator)
         policy = self.policy(batch.users, candidates)
-        columns = torch.multinomial(policy, num_unlabeled, replacement=True, generator=generator)
+        columns = torch.multinomial(
+            policy, draw.num_unlabeled, replacement=True, generator=draw.generator
+        )
         items = candidates.gather(1, columns)
-        scores = score_blocks(score, batch.users.unsqueeze(1), items)
+        scores = score_blocks(draw.score, batch.users.unsqueeze(1), items)
         rewards = self.exposure_weight * shown.gather(1, columns) - torch.sigmoid(-scores)
         exists = items >= 0
         mean = (rewards * exists).sum() / exists.sum().clamp(min=1)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from invlightning.data.known_pairs import KnownPairs
-from invlightning.data.samplers.base import Scorer
+from invlightning.data.samplers.base import Draw
 from invlightning.data.samplers.hard import (
     HardSampler,
     check_at_least,
@@ -12,7 +12,7 @@ from invlightning.data.samplers.hard import (
     check_positive,
     score_blocks,
 )
-from invlightning.types import LabeledBatch
+from invlightning.types import LabeledBatch, TrainingFacts
 
 # Epochs over which the variation of a score is measured.
 DEPTH = 5
@@ -71,40 +71,34 @@ class RobustSampler(HardSampler):
         self.memory_size, self.num_fresh = memory_size, num_fresh
         self.alpha, self.warmup_epochs, self.temperature = alpha, warmup_epochs, temperature
 
-    def fit(self, known: KnownPairs) -> None:
+    def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares empty memories.
 
         Args:
             known: The pairs that are never drawn.
+            facts: The training rows they come from.
 
         Raises:
             ValueError: If there are fewer items than a memory and its fresh items.
         """
-        super().fit(known)
+        super().prepare(known, facts)
         self.check_pool(self.memory_size + self.num_fresh)
         shape = (known.num_users, self.memory_size)
         self.register_buffer("memory", torch.full(shape, -1, dtype=torch.int32))
         self.register_buffer("history", torch.zeros(*shape, DEPTH))
 
-    def draw_hard(
-        self,
-        batch: LabeledBatch,
-        num_unlabeled: int,
-        generator: torch.Generator,
-        score: Scorer,
-        epoch: int,
-    ) -> Tensor:
+    def draw_hard(self, batch: LabeledBatch, draw: Draw) -> Tensor:
         """Chooses from the memories, then renews them; see :meth:`NegativeSampler.draw`."""
-        check_choice(num_unlabeled, "memory_size", self.memory_size)
+        check_choice(draw.num_unlabeled, "memory_size", self.memory_size)
         users, rows = torch.unique(batch.users, return_inverse=True)
-        pool = self._pool(users, generator)
-        scores = score_blocks(score, users.unsqueeze(1), pool)
-        labeled_scores = score_blocks(score, batch.users, batch.items)
-        history = self._history(users, scores, epoch)
-        fitness = self._fitness(history[:, : self.memory_size][rows], labeled_scores, epoch)
-        chosen = pool[rows].gather(1, fitness.topk(num_unlabeled, dim=1).indices)
-        self._renew(users, pool, scores, history, generator)
-        uniform = self.sample(batch.users, num_unlabeled, generator)
+        pool = self._pool(users, draw.generator)
+        scores = score_blocks(draw.score, users.unsqueeze(1), pool)
+        labeled_scores = score_blocks(draw.score, batch.users, batch.items)
+        history = self._history(users, scores, draw.epoch)
+        fitness = self._fitness(history[:, : self.memory_size][rows], labeled_scores, draw.epoch)
+        chosen = pool[rows].gather(1, fitness.topk(draw.num_unlabeled, dim=1).indices)
+        self._renew(users, pool, scores, history, draw.generator)
+        uniform = self.sample(batch.users, draw.num_unlabeled, draw.generator)
         return torch.where(batch.labels.unsqueeze(1) > 0, chosen, uniform)
 
     def _pool(self, users: Tensor, generator: torch.Generator) -> Tensor:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import NegativeSampler, draw_below
+from invlightning.types import TrainingFacts
 
 
 class UniformSampler(NegativeSampler):
@@ -20,13 +21,14 @@ class UniformSampler(NegativeSampler):
     keys: Tensor
     indptr: Tensor
 
-    def fit(self, known: KnownPairs) -> None:
+    def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares the keys of the known pairs.
 
         Args:
             known: The pairs that are never drawn.
+            facts: The training rows they come from.
         """
-        super().fit(known)
+        super().prepare(known, facts)
         users = known.users()
         ranks = torch.arange(users.numel()) - known.indptr[users]
         keys = users * known.num_items + known.items - ranks

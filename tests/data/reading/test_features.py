@@ -57,9 +57,8 @@ def test_what_does_not_fit_is_refused(arguments, message):
 
 
 def test_rows_must_be_as_many_as_indices():
-    data = make_data([0, 1, 2, 1], num_users=4, user_features=np.ones((3, 2)))
     with pytest.raises(ValueError, match=r"has the shape \(3, 2\), expected \(4, number of"):
-        data.side_features()
+        make_data([0, 1, 2, 1], num_users=4, user_features=np.ones((3, 2)))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
