@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-UNLABELED, NEGATIVE, POSITIVE = -1, 0, 1
+UNLABELED, POSITIVE = -1, 1  # labeled negatives are 0
 
 # Entries of the dense matrices that are in memory at a time.
 _BLOCK = 2**22
@@ -37,13 +37,13 @@ def fit_exposure_mf(
     regularization: float = 1.0,
     precision: float = 1.0,
     exposure: float = 0.01,
-    prior: tuple[float, float] = (1.0, 1.0),
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Fits exposure matrix factorization, for small data: time grows with U I d^2.
 
     Liang et al., WWW 2016, section 3.3. An iteration updates the users, the items and the
     exposure in turn, each with the posterior of exposure at the current values, so the posterior
-    density of the parameters never falls. Labeled negatives count as exposed with certainty.
+    density of the parameters never falls. The beta prior of the exposure is flat. Labeled
+    negatives count as exposed with certainty.
 
     Args:
         labels: ``(U, I)`` 1 for positives, 0 for labeled negatives, -1 for all other pairs.
@@ -53,7 +53,6 @@ def fit_exposure_mf(
         regularization: Precision of the factors under their prior N(0, 1/regularization).
         precision: Precision of consumption given exposure.
         exposure: Exposure of all items at the start.
-        prior: Parameters of the beta prior of the exposure.
 
     Returns:
         Factors of users ``(U, d)`` and items ``(I, d)``, and exposure of items ``(I,)``.
@@ -62,7 +61,7 @@ def fit_exposure_mf(
     for _ in range(num_iterations):
         users = _least_squares(labels, users, items, mu, regularization, precision)
         items = _least_squares(labels.T, items, users, mu.T, regularization, precision)
-        mu = _exposures(labels, users, items, mu, precision, prior)
+        mu = _exposures(labels, users, items, mu, precision)
     return users, items, mu[0]
 
 
@@ -78,20 +77,14 @@ def _exposed(labels: Tensor, predictions: Tensor, mu: Tensor, precision: float) 
 
 
 def _exposures(
-    labels: Tensor,
-    users: Tensor,
-    items: Tensor,
-    mu: Tensor,
-    precision: float,
-    prior: tuple[float, float],
+    labels: Tensor, users: Tensor, items: Tensor, mu: Tensor, precision: float
 ) -> Tensor:
-    """The most probable exposure ``(1, I)`` of the items, given the posterior of each pair."""
+    """The most probable exposure ``(1, I)`` of the items: the mean posterior of their pairs."""
     total = torch.zeros_like(mu)
     for rows in _blocks(labels):
         total += _exposed(labels[rows], users[rows] @ items.T, mu, precision).sum(0)
-    mean = (prior[0] + total - 1) / (sum(prior) + len(users) - 2)
     # Beyond these a logit would be infinite; an item that nobody has labeled comes close.
-    return mean.clamp(1e-12, 1 - 1e-12)
+    return (total / len(users)).clamp(1e-12, 1 - 1e-12)
 
 
 def _least_squares(

@@ -1,10 +1,9 @@
 """Cross entropy of labeled rows."""
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from invlightning.losses.base import LabeledLoss
-from invlightning.losses.functional import as_float
+from invlightning.losses.functional import cross_entropy
 
 
 class BinaryCrossEntropy(LabeledLoss):
@@ -23,5 +22,4 @@ class BinaryCrossEntropy(LabeledLoss):
         Returns:
             A scalar; float32 for half precision, else of the dtype of ``logits``.
         """
-        scores = as_float(logits)
-        return F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype))
+        return cross_entropy(logits, labels)

@@ -27,5 +27,7 @@ class BPRLoss(PositiveBasedLoss):
         Returns:
             A scalar; float32 for half precision.
         """
-        losses = bayesian_personalized_ranking(rows.logits, rows.unlabeled_logits, rows.mask)
+        losses = bayesian_personalized_ranking(
+            rows.logits, rows.unlabeled_logits, rows.mask, reduction="none"
+        )
         return mean_where(losses, compared_rows(rows))

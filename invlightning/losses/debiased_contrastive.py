@@ -50,6 +50,12 @@ class DebiasedContrastiveLoss(PositiveBasedLoss):
             A scalar; float32 for half precision.
         """
         losses = debiased_contrast(
-            rows.logits, rows.unlabeled_logits, self.prior, self.floor, rows.mask, self.temperature
+            rows.logits,
+            rows.unlabeled_logits,
+            self.prior,
+            self.floor,
+            rows.mask,
+            self.temperature,
+            reduction="none",
         )
         return mean_where(losses, compared_rows(rows))

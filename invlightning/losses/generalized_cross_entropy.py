@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from invlightning.losses.base import LabeledLoss
-from invlightning.losses.functional import generalized_cross_entropies
+from invlightning.losses.functional import generalized_cross_entropy
 
 
 class GeneralizedCrossEntropy(LabeledLoss):
@@ -37,4 +37,4 @@ class GeneralizedCrossEntropy(LabeledLoss):
         Returns:
             A scalar; float32 for half precision.
         """
-        return generalized_cross_entropies(logits, labels, self.q).mean()
+        return generalized_cross_entropy(logits, labels, self.q)

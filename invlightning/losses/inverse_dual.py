@@ -6,7 +6,12 @@ import torch
 from torch import Tensor
 
 from invlightning.losses.base import UnlabeledLoss
-from invlightning.losses.functional import as_float, inverse_dual_loss, inverse_dual_weights
+from invlightning.losses.functional import (
+    Reduction,
+    as_float,
+    inverse_dual_loss,
+    inverse_dual_weights,
+)
 from invlightning.types import TrainingFacts
 
 
@@ -125,8 +130,7 @@ class InverseDualLoss(UnlabeledLoss):
         """
         if self._epoch < self.start_epoch:
             return (0.0 * as_float(logits)).sum()  # keeps the graph, so that backward works
-        loss = inverse_dual_loss(logits, temperature=self.temperature, prior=self._prior())
-        return self.weight * loss
+        return self.weight * self._loss(logits, "mean")
 
     def row_losses(self, logits: Tensor) -> Tensor:
         """Returns the loss of each row, of which :meth:`forward` is the mean.
@@ -142,7 +146,10 @@ class InverseDualLoss(UnlabeledLoss):
         """
         if self._epoch < self.start_epoch:
             return 0.0 * as_float(logits)
-        return self.weight * inverse_dual_loss(logits, "none", self.temperature, self._prior())
+        return self.weight * self._loss(logits, "none")
+
+    def _loss(self, logits: Tensor, reduction: Reduction) -> Tensor:
+        return inverse_dual_loss(logits, self.temperature, self._prior(), reduction=reduction)
 
     def _prior(self) -> float | Tensor | None:
         if not isinstance(self.prior, str):

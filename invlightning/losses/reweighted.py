@@ -4,9 +4,8 @@ from torch import Tensor
 
 from invlightning.losses.base import JointLoss
 from invlightning.losses.functional import (
-    cross_entropies,
     mean_where,
-    reweighted_cross_entropies,
+    reweighted_cross_entropy,
 )
 from invlightning.losses.joint_rows import all_rows
 from invlightning.types import JointRows
@@ -45,6 +44,6 @@ class ReweightedLoss(JointLoss):
             A scalar; float32 for half precision.
         """
         logits, labels, mask = all_rows(rows)
-        if not self.training:
-            return mean_where(cross_entropies(logits, labels), mask)
-        return mean_where(reweighted_cross_entropies(logits, labels, self.alpha), mask)
+        alpha = self.alpha if self.training else 0.0
+        losses = reweighted_cross_entropy(logits, labels, alpha, reduction="none")
+        return mean_where(losses, mask)

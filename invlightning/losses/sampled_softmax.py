@@ -85,6 +85,11 @@ class SampledSoftmaxLoss(PositiveBasedLoss):
         rows = rows._replace(mask=no_hit if rows.mask is None else no_hit & rows.mask)
         log_q = self.log_weights[rows.unlabeled_items] - self.log_rest[rows.items].unsqueeze(1)
         losses = sampled_softmax(
-            rows.logits, rows.unlabeled_logits, log_q, rows.mask, self.temperature
+            rows.logits,
+            rows.unlabeled_logits,
+            log_q,
+            rows.mask,
+            self.temperature,
+            reduction="none",
         )
         return mean_where(losses, compared_rows(rows))

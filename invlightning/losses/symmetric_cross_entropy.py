@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from invlightning.losses.base import LabeledLoss
-from invlightning.losses.functional import symmetric_cross_entropies
+from invlightning.losses.functional import symmetric_cross_entropy
 
 
 class SymmetricCrossEntropy(LabeledLoss):
@@ -44,6 +44,4 @@ class SymmetricCrossEntropy(LabeledLoss):
         Returns:
             A scalar; float32 for half precision.
         """
-        return symmetric_cross_entropies(
-            logits, labels, self.alpha, self.beta, self.log_zero
-        ).mean()
+        return symmetric_cross_entropy(logits, labels, self.alpha, self.beta, self.log_zero)

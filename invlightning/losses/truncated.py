@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from invlightning.losses.base import JointLoss
-from invlightning.losses.functional import cross_entropies, mean_where, truncated_cross_entropy
+from invlightning.losses.functional import cross_entropy, mean_where, truncated_cross_entropy
 from invlightning.losses.joint_rows import all_rows
 from invlightning.types import JointRows
 
@@ -69,7 +69,7 @@ class TruncatedLoss(JointLoss):
         """
         logits, labels, mask = all_rows(rows)
         if not self.training:
-            return mean_where(cross_entropies(logits, labels), mask)
+            return mean_where(cross_entropy(logits, labels, reduction="none"), mask)
         loss = truncated_cross_entropy(logits, labels, self.rate(), mask)
         self.steps.add_(1)
         return loss

@@ -10,7 +10,7 @@ from invlightning.testing import BackboneTests
 from tests.helpers.facts import ITEMS, USERS, all_pairs, make_facts
 from tests.reference import exposure as oracle
 
-SETTINGS = {"regularization": 0.3, "precision": 2.0, "prior": (1.5, 3.0)}
+SETTINGS = {"regularization": 0.3, "precision": 2.0}
 
 
 class TestExposureMF(BackboneTests):

@@ -57,14 +57,14 @@ def per_row(function, *columns):
 
 
 def test_bpr_formula():
-    found = bayesian_personalized_ranking(POSITIVES, DRAWN, MASK)
+    found = bayesian_personalized_ranking(POSITIVES, DRAWN, MASK, reduction="none")
     assert found.tolist() == pytest.approx(per_row(oracle.ranking, DRAWN), rel=1e-12)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0])
 def test_sampled_softmax_formula(temperature):
     q = torch.linspace(0.01, 0.2, 30, dtype=torch.float64).view(6, 5)
-    found = sampled_softmax(POSITIVES, DRAWN, q.log(), MASK, temperature)
+    found = sampled_softmax(POSITIVES, DRAWN, q.log(), MASK, temperature, reduction="none")
     expected = per_row(partial(oracle.sampled_softmax, temperature=temperature), DRAWN, q)
     assert found.tolist() == pytest.approx(expected, rel=1e-12)
 
@@ -72,7 +72,7 @@ def test_sampled_softmax_formula(temperature):
 @pytest.mark.parametrize("prior", [0.0, 0.1, 0.4])
 @pytest.mark.parametrize(("floor", "temperature"), [(-1.0, 1.0), (-5.0, 0.5), (2.0, 0.7)])
 def test_debiased_formula(prior, floor, temperature):
-    found = debiased_contrast(POSITIVES, DRAWN, prior, floor, MASK, temperature)
+    found = debiased_contrast(POSITIVES, DRAWN, prior, floor, MASK, temperature, reduction="none")
     options = {"prior": prior, "floor": floor, "temperature": temperature}
     expected = per_row(partial(oracle.debiased, **options), DRAWN)
     assert found.tolist() == pytest.approx(expected, rel=1e-12)
@@ -90,8 +90,8 @@ def test_debiased_formula(prior, floor, temperature):
     ],
 )
 def test_only_differences_count(function):
-    shifted = function(POSITIVES + 3, DRAWN + 3)
-    assert torch.allclose(shifted, function(POSITIVES, DRAWN), rtol=1e-12)
+    shifted = function(POSITIVES + 3, DRAWN + 3, reduction="none")
+    assert torch.allclose(shifted, function(POSITIVES, DRAWN, reduction="none"), rtol=1e-12)
 
 
 def test_all_items_drawn_once_give_the_full_softmax():
@@ -127,7 +127,7 @@ def test_gradient_is_that_of_the_published_form():
     gradients = []
     for published in (False, True):
         s, t = POSITIVES.clone().requires_grad_(), DRAWN.clone().requires_grad_()
-        losses = sampled_softmax(s, t, log_q)
+        losses = sampled_softmax(s, t, log_q, reduction="none")
         if published:
             rest = 1 - (-losses.detach()).exp()
             losses = rest * ((t - log_q).logsumexp(1) - s)
@@ -162,20 +162,20 @@ def test_debiasing_removes_the_positives_among_the_draws():
 def test_extreme_rows_without_draws(score, dtype):
     logits = torch.tensor([score], dtype=dtype, requires_grad=True)
     drawn, mask = torch.zeros(1, 2, dtype=dtype), torch.zeros(1, 2, dtype=torch.bool)
-    for losses in (
+    for loss in (
         debiased_contrast(logits, drawn, prior=0.1, mask=mask),
         sampled_softmax(logits, drawn, torch.tensor(-9.0), mask),
         bayesian_personalized_ranking(logits, drawn, mask),
     ):
-        losses.sum().backward()
-        assert losses.item() == 0
+        loss.backward()
+        assert loss.item() == 0
         assert logits.grad.item() == 0
 
 
 def test_at_the_floor_negatives_are_pushed_no_further():
     positives = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
     drawn = torch.tensor([[-2.0, -3.0]], dtype=torch.float64, requires_grad=True)
-    debiased_contrast(positives, drawn, prior=0.1).sum().backward()
+    debiased_contrast(positives, drawn, prior=0.1).backward()
     assert not drawn.grad.any()
     assert positives.grad.item() < 0
 

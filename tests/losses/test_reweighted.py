@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from invlightning.losses import ReweightedLoss
-from invlightning.losses.functional import reweighted_cross_entropies
+from invlightning.losses.functional import reweighted_cross_entropy
 from invlightning.testing import JointLossTests
 from invlightning.types import JointRows
 from tests.reference import method_losses as oracle
@@ -21,7 +21,7 @@ class TestReweightedLoss(JointLossTests):
 @pytest.mark.parametrize("alpha", [0.0, 0.2, 1.0])
 def test_formula_and_constant_weights(alpha):
     logits = LOGITS.clone().requires_grad_()
-    value = reweighted_cross_entropies(logits, LABELS, alpha).mean()
+    value = reweighted_cross_entropy(logits, LABELS, alpha)
     value.backward()
     rows = list(zip(LOGITS.tolist(), LABELS.tolist(), strict=True))
     expected, slopes = oracle.reweighted(rows, alpha)
@@ -37,7 +37,7 @@ def make_rows():
 def test_unlabeled_rows_are_negatives():
     rows = make_rows()
     labels = torch.cat([LABELS[:12], torch.zeros(12)])
-    expected = reweighted_cross_entropies(LOGITS, labels, 0.3).mean()
+    expected = reweighted_cross_entropy(LOGITS, labels, 0.3)
     assert torch.equal(ReweightedLoss(alpha=0.3)(rows), expected)
 
 

@@ -15,7 +15,7 @@ def exposed(label, prediction, mu, precision):
     return seen / (seen + 1 - mu)
 
 
-def iteration(labels, users, items, mu, regularization, precision, prior):
+def iteration(labels, users, items, mu, regularization, precision):
     """One round: users, then items, then exposures."""
     num_users, num_items = labels.shape
     users, items = users.copy(), items.copy()
@@ -36,14 +36,13 @@ def iteration(labels, users, items, mu, regularization, precision, prior):
         total = sum(
             exposed(labels[u, i], users[u] @ items[i], mu[i], precision) for u in range(num_users)
         )
-        new[i] = (prior[0] + total - 1) / (sum(prior) + num_users - 2)
+        new[i] = total / num_users  # the mode under a flat beta prior
     return users, items, new
 
 
-def log_posterior(labels, users, items, mu, regularization, precision, prior):
+def log_posterior(labels, users, items, mu, regularization, precision):
     """Logarithm of the density of the parameters and the labels, up to a constant."""
     value = -regularization / 2 * ((users**2).sum() + (items**2).sum())
-    value += ((prior[0] - 1) * np.log(mu) + (prior[1] - 1) * np.log(1 - mu)).sum()
     for (u, i), label in np.ndenumerate(labels):
         chance = mu[i] * density(max(label, 0), users[u] @ items[i], precision)
         value += np.log(chance if label >= 0 else chance + 1 - mu[i])

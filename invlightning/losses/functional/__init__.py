@@ -2,7 +2,8 @@
 
 Notation: s is a logit, p = sigmoid(s), L+ = softplus(-s) = -log p is the loss towards the positive
 label and L- = softplus(s) = -log(1 - p) the loss towards the negative one. Half precision is
-computed and returned in float32, every other precision in its own.
+computed and returned in float32, every other precision in its own. Losses take ``reduction``, of
+which ``mean`` is the default.
 """
 
 from invlightning.losses.functional.contrast import (
@@ -11,9 +12,9 @@ from invlightning.losses.functional.contrast import (
     sampled_softmax,
 )
 from invlightning.losses.functional.cross_entropy import (
-    cross_entropies,
+    cross_entropy,
     naive_negative_loss,
-    reweighted_cross_entropies,
+    reweighted_cross_entropy,
     truncated_cross_entropy,
 )
 from invlightning.losses.functional.inverse_dual import (
@@ -22,28 +23,29 @@ from invlightning.losses.functional.inverse_dual import (
     log_softplus,
 )
 from invlightning.losses.functional.positive_unlabeled import non_negative_risk, relevance_risk
-from invlightning.losses.functional.reduction import Reduction, as_float, mean_where
+from invlightning.losses.functional.reduction import Reduction, as_float, mean_where, reduce
 from invlightning.losses.functional.robust import (
-    generalized_cross_entropies,
-    symmetric_cross_entropies,
+    generalized_cross_entropy,
+    symmetric_cross_entropy,
 )
 
 __all__ = [
     "Reduction",
     "as_float",
     "bayesian_personalized_ranking",
-    "cross_entropies",
+    "cross_entropy",
     "debiased_contrast",
-    "generalized_cross_entropies",
+    "generalized_cross_entropy",
     "inverse_dual_loss",
     "inverse_dual_weights",
     "log_softplus",
     "mean_where",
     "naive_negative_loss",
     "non_negative_risk",
+    "reduce",
     "relevance_risk",
-    "reweighted_cross_entropies",
+    "reweighted_cross_entropy",
     "sampled_softmax",
-    "symmetric_cross_entropies",
+    "symmetric_cross_entropy",
     "truncated_cross_entropy",
 ]

@@ -1,6 +1,6 @@
 """Losses that compare a positive with the unlabeled pairs of the same row.
 
-Each function gives one loss a row; a row without an unlabeled pair has loss 0 and no gradient.
+A row without an unlabeled pair has loss 0, no gradient and no part in the mean.
 """
 
 import math
@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invlightning.losses.functional.reduction import as_float
+from invlightning.losses.functional.reduction import Reduction, as_float, reduce
 
 
 def bayesian_personalized_ranking(
-    positives: Tensor, unlabeled: Tensor, mask: Tensor | None = None
+    positives: Tensor,
+    unlabeled: Tensor,
+    mask: Tensor | None = None,
+    *,
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Mean over the unlabeled pairs of softplus(s_j - s_i), the loss of BPR.
 
@@ -23,13 +27,18 @@ def bayesian_personalized_ranking(
         positives: ``(B,)`` scores s_i.
         unlabeled: ``(B, K)`` scores s_j.
         mask: ``(B, K)`` False where there is no pair; None means everywhere True.
+        reduction: ``mean`` and ``sum`` give a scalar, ``none`` ``(B,)`` losses.
 
     Returns:
-        ``(B,)`` losses; float32 for half precision.
+        The loss; float32 for half precision.
+
+    Raises:
+        ValueError: If ``reduction`` is unknown.
     """
     losses = F.softplus(as_float(unlabeled) - as_float(positives).unsqueeze(1))
     exists = torch.ones_like(losses, dtype=torch.bool) if mask is None else mask
-    return losses.where(exists, 0).sum(1) / exists.sum(1).clamp(min=1)
+    losses = losses.where(exists, 0).sum(1) / exists.sum(1).clamp(min=1)
+    return reduce(losses, reduction, _rows(mask))
 
 
 def sampled_softmax(
@@ -38,6 +47,8 @@ def sampled_softmax(
     log_probabilities: Tensor,
     mask: Tensor | None = None,
     temperature: float = 1.0,
+    *,
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Softmax cross entropy over the catalogue, estimated from drawn items (sampled softmax).
 
@@ -53,9 +64,13 @@ def sampled_softmax(
         log_probabilities: log Q_j among the items other than i; broadcasts to ``(B, K)``.
         mask: ``(B, K)`` False where there is no pair; None means everywhere True.
         temperature: t > 0.
+        reduction: ``mean`` and ``sum`` give a scalar, ``none`` ``(B,)`` losses.
 
     Returns:
-        ``(B,)`` losses; float32 for half precision.
+        The loss; float32 for half precision.
+
+    Raises:
+        ValueError: If ``reduction`` is unknown.
     """
     scores, target = as_float(unlabeled) / temperature, as_float(positives) / temperature
     terms = scores - log_probabilities.to(scores.dtype)
@@ -63,7 +78,7 @@ def sampled_softmax(
     # The lowest number, not minus infinity: the gradient of an empty row would not be a number.
     terms = terms.where(exists, torch.finfo(terms.dtype).min)
     log_sum = terms.logsumexp(1) - exists.sum(1).clamp(min=1).to(terms.dtype).log()
-    return F.softplus(log_sum - target)
+    return reduce(F.softplus(log_sum - target), reduction, _rows(mask))
 
 
 def debiased_contrast(
@@ -73,6 +88,8 @@ def debiased_contrast(
     floor: float = -1.0,
     mask: Tensor | None = None,
     temperature: float = 1.0,
+    *,
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Contrastive loss whose negative term is cleared of the positives among the drawn items.
 
@@ -87,9 +104,13 @@ def debiased_contrast(
         floor: Lowest score that negatives are taken to have in the mean; -1 for cosines.
         mask: ``(B, K)`` False where there is no pair; None means everywhere True.
         temperature: t > 0.
+        reduction: ``mean`` and ``sum`` give a scalar, ``none`` ``(B,)`` losses.
 
     Returns:
-        ``(B,)`` losses; float32 for half precision.
+        The loss; float32 for half precision.
+
+    Raises:
+        ValueError: If ``reduction`` is unknown.
     """
     scores, target = as_float(unlabeled) / temperature, as_float(positives) / temperature
     exists = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
@@ -102,4 +123,9 @@ def debiased_contrast(
     drawn = (scores - shift.unsqueeze(1)).exp().sum(1)
     negative = (drawn - prior * count * positive) / (1 - prior)
     negative = torch.maximum(negative, count * (lowest - shift).exp())
-    return (positive + negative).log() - (target - shift)
+    return reduce((positive + negative).log() - (target - shift), reduction, _rows(mask))
+
+
+def _rows(mask: Tensor | None) -> Tensor | None:
+    """Rows ``(B,)`` that have an unlabeled pair; None means all."""
+    return None if mask is None else mask.any(1)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from invlightning.losses.functional.cross_entropy import cross_entropy
 from invlightning.losses.functional.reduction import Reduction, as_float
 
 # Log-odds beyond this count as equal when they are shifted to a prior; it bounds the search.
@@ -61,9 +62,10 @@ def inverse_dual_weights(
 
 def inverse_dual_loss(
     logits: Tensor,
-    reduction: Reduction = "mean",
     temperature: float = 2.0,
     prior: float | Tensor | None = None,
+    *,
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Inverse Dual Loss of unlabeled pairs: w+ L+ + (1 - w+) L-.
 
@@ -73,9 +75,9 @@ def inverse_dual_loss(
 
     Args:
         logits: Scores of unlabeled pairs, any shape.
-        reduction: ``mean`` and ``sum`` give a scalar, ``none`` the shape of ``logits``.
         temperature: Sharpness of the weights, > 0.
         prior: Mean that the weights are shifted to; None leaves them as they are.
+        reduction: ``mean`` and ``sum`` give a scalar, ``none`` the shape of ``logits``.
 
     Returns:
         The loss; float32 for half precision, else of the dtype of ``logits``.
@@ -84,7 +86,7 @@ def inverse_dual_loss(
         ValueError: If ``reduction`` is unknown or ``prior`` is a number outside (0, 1).
     """
     weights = inverse_dual_weights(logits, temperature, prior)
-    return F.binary_cross_entropy_with_logits(as_float(logits), weights, reduction=reduction)
+    return cross_entropy(logits, weights, reduction=reduction)
 
 
 def _shift_to_prior(log_odds: Tensor, prior: float | Tensor) -> Tensor:

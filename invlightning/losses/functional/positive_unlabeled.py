@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invlightning.losses.functional.reduction import as_float, mean_where
+from invlightning.losses.functional.reduction import Reduction, as_float, mean_where, reduce
 
 
 def non_negative_risk(
@@ -22,7 +22,8 @@ def non_negative_risk(
     N = mean over U of l(s, 0) - prior * (mean over P of l(s, 0)), the value is
     prior R+ + max(N, -beta). Where N < -beta the model overfits, and the gradient is that of
     -gamma N: an ascent, which a plain maximum would not make. Source: Kiryo et al., NeurIPS 2017,
-    arXiv 1703.00593, algorithm 1.
+    arXiv 1703.00593, algorithm 1. The maximum is of means, so there is no loss of a single row,
+    and no ``reduction``.
 
     Args:
         logits: ``(N,)`` scores.
@@ -57,6 +58,8 @@ def relevance_risk(
     propensities: Tensor,
     weight: float = 1.0,
     mask: Tensor | None = None,
+    *,
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Unbiased squared error of relevance from clicks and the propensity of exposure (Rel-MF).
 
@@ -71,15 +74,22 @@ def relevance_risk(
         propensities: ``(N,)`` probability t in (0, 1] that the item was exposed.
         weight: Weight w of the error towards irrelevance.
         mask: ``(N,)`` rows that exist; None means all.
+        reduction: ``mean`` and ``sum`` give a scalar, ``none`` gives ``(N,)``; only the mean
+            divides by what rows count.
 
     Returns:
-        A scalar; 0 with zero gradients if nothing counts.
+        The loss; the mean is 0 with zero gradients if nothing counts.
+
+    Raises:
+        ValueError: If ``reduction`` is unknown.
     """
     scores = as_float(logits)
     clicks = labels.to(scores.dtype)
     inverse = clicks / propensities.to(scores.dtype)
     relevant, irrelevant = (-scores).sigmoid().square(), scores.sigmoid().square()
     losses = inverse * relevant + weight * (1 - inverse) * irrelevant
+    if reduction != "mean":
+        return reduce(losses, reduction, mask)
     counts = clicks + weight * (1 - clicks)
     if mask is not None:
         losses, counts = losses.where(mask, 0), counts.where(mask, 0)
