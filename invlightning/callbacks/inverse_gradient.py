@@ -3,24 +3,12 @@
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import Tensor
 
 from invlightning.inverse import Decision, DirectionName
 from invlightning.losses import UnlabeledLoss
-from invlightning.modules.adapter import (
-    OuterState,
-    Schedule,
-    build_engine,
-    check_decision,
-    check_losses,
-    check_optimizers,
-    check_phases,
-    check_strategy,
-    forget_state,
-    inverse_step,
-    is_inverse_batch,
-)
 from invlightning.modules.checks import check_averaging
+from invlightning.modules.driver import InverseGradientDriver, OuterState, Schedule
+from invlightning.modules.inverse_checks import check_optimizers
 from invlightning.modules.trainer_data import start_fit
 
 
@@ -56,10 +44,10 @@ class InverseGradientCallback(pl.Callback):
         outer_state: OuterState = "persistent",
         unlabeled_loss: UnlabeledLoss | None = None,
     ) -> None:
-        self.engine = build_engine(inner_lr, direction, decision)
-        self.schedule = schedule
-        self.outer_state = outer_state
         self.unlabeled_criterion = unlabeled_loss
+        self.driver = InverseGradientDriver(
+            inner_lr, direction, decision, schedule, outer_state, unlabeled_loss
+        )
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuses modules and strategies it cannot work with."""
@@ -71,22 +59,19 @@ class InverseGradientCallback(pl.Callback):
                 "gradient step twice: drop the callback, or use a module with automatic "
                 "optimization such as Recommender."
             )
-        source = "unlabeled_loss" if self.unlabeled_criterion is None else "unlabeled_logits"
-        check_losses(pl_module, "labeled_loss", source)
-        check_strategy(trainer)
-        check_decision(self.engine.decision, pl_module, self._criterion(pl_module))
+        self.driver.check(trainer, pl_module)
         check_averaging(pl_module)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuses several optimizers, and a phased schedule without a meta part."""
+        """Refuses several optimizers, and shows the unlabeled loss the training data."""
         check_optimizers(trainer)
-        check_phases(trainer, self.schedule)
         if self.unlabeled_criterion is not None:
             self.unlabeled_criterion.to(pl_module.device)
             start_fit(trainer, self.unlabeled_criterion)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Tells the unlabeled loss the epoch that a checkpoint left off in."""
+        pl_module.last_step = None  # training may go on within an accumulation window
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -100,46 +85,21 @@ class InverseGradientCallback(pl.Callback):
         """The inverse gradient step, at the first batch of an accumulation window."""
         if batch_idx % trainer.accumulate_grad_batches:
             return
-        pl_module.last_step = None
-        if not is_inverse_batch(self.schedule, batch):
-            return
-        if self.outer_state == "fresh":
-            forget_state(trainer.optimizers[0])
-
-        def criterion_loss(batch: Any) -> Tensor:
-            logits = pl_module.unlabeled_logits(batch)
-            loss: Tensor = criterion(logits) if logits.numel() else logits.sum()
-            return loss
-
-        own, criterion = self.unlabeled_criterion is None, self._criterion(pl_module)
         with trainer.precision_plugin.train_step_context():
-            pl_module.last_step = inverse_step(
-                self.engine,
-                pl_module,
-                batch,
-                pl_module.unlabeled_loss if own else criterion_loss,
-                pl_module.labeled_loss,
-                criterion,
-            )
+            pl_module.last_step = self.driver.step(pl_module, batch, trainer.optimizers[0])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Forgets the state of the optimizer again, if it is to be fresh."""
-        if self.outer_state == "fresh" and pl_module.last_step is not None:
-            forget_state(trainer.optimizers[0])
-
-    def _criterion(self, pl_module: pl.LightningModule) -> Any:
-        """The loss of unlabeled logits: of the callback, else of the module, else None."""
-        own = self.unlabeled_criterion
-        return own if own is not None else getattr(pl_module, "unlabeled_criterion", None)
+        self.driver.forget(trainer.optimizers[0], pl_module.last_step)
 
     # -------------------------------------------------------------------------- checkpoints
 
     def state_dict(self) -> dict[str, Any]:
         """What the decision learned; part of the checkpoint."""
-        return self.engine.decision.state_dict()
+        return self.driver.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up what the decision had learned."""
-        self.engine.decision.load_state_dict(state_dict)
+        self.driver.load_state_dict(state_dict)

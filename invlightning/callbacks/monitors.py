@@ -13,7 +13,7 @@ from invlightning.inverse.decisions import DIRECT, INVERSE, NONE
 from invlightning.losses import InverseDualLoss
 from invlightning.losses.functional import inverse_dual_weights
 from invlightning.metrics.functional import auc
-from invlightning.modules.adapter import check_losses
+from invlightning.modules.inverse_checks import check_losses
 from invlightning.modules.trainer_data import implicit_data, train_labels
 
 DRIFT = 0.99

@@ -1,6 +1,12 @@
 """Seeds that depend on where in a run they are used, and on nothing else."""
 
+from typing import Any
+
+import torch
+
 _MASK = 2**64 - 1
+# Uses of the seed of a batch: they draw different numbers.
+INNER, OUTER = 1, 2
 
 
 def _splitmix64(state: int) -> int:
@@ -41,3 +47,15 @@ def batch_seed(seed: int, epoch: int, batch: int, rank: int, part: int = 0) -> i
         A seed in ``0 .. 2**63 - 1``.
     """
     return mix_seed(seed, epoch, batch, rank, part)
+
+
+def seed_batch(batch: Any, use: int) -> None:
+    """Seeds the global random generators from ``batch.seed``; batches without one change nothing.
+
+    Args:
+        batch: A batch, best with a ``seed`` that is its own.
+        use: ``INNER`` or ``OUTER``; they draw different numbers.
+    """
+    seed = getattr(batch, "seed", 0)
+    if seed:
+        torch.manual_seed(mix_seed(seed, use))

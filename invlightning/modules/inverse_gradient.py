@@ -13,22 +13,11 @@ from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 from torch.optim import Optimizer
 
-from invlightning.inverse import Decision, DirectionName, InverseGradient, StepRecord
+from invlightning.inverse import Decision, DirectionName, StepRecord
 from invlightning.losses import InverseDualLoss, LabeledLoss, UnlabeledLoss
-from invlightning.modules.adapter import (
-    OuterState,
-    Schedule,
-    build_engine,
-    check_decision,
-    check_losses,
-    check_optimizers,
-    check_phases,
-    check_strategy,
-    forget_state,
-    inverse_step,
-    is_inverse_batch,
-)
 from invlightning.modules.checks import check_averaging, check_callbacks, varies_in_training
+from invlightning.modules.driver import InverseGradientDriver, OuterState, Schedule
+from invlightning.modules.inverse_checks import check_optimizers, check_own_step
 from invlightning.modules.recommender import BackboneCallable, Recommender
 from invlightning.modules.scheduling import (
     Watches,
@@ -81,7 +70,7 @@ class InverseGradientMixin(_Module):
     varies_in_training: bool = True
     last_step: StepRecord | None = None
 
-    _engine: InverseGradient
+    _driver: InverseGradientDriver | None = None
     _watches: Watches = {}  # noqa: RUF012  # never edited in place
     _resumed_metrics: dict[str, Tensor] = {}  # noqa: RUF012  # never edited in place
 
@@ -116,16 +105,28 @@ class InverseGradientMixin(_Module):
         super().setup(stage)
         if stage != "fit":
             return
-        if not hasattr(self, "inner_lr"):
-            raise ValueError(f"{type(self).__name__} must set self.inner_lr in its constructor.")
-        check_losses(self, "labeled_loss", "unlabeled_loss")
-        self._engine = build_engine(self.inner_lr, self.direction, self.decision)
-        check_strategy(trainer)
-        check_decision(self._engine.decision, self, getattr(self, "unlabeled_criterion", None))
-        check_phases(trainer, self.schedule)
+        check_own_step(self, InverseGradientMixin)
+        self._driver = None  # attributes may have changed since it was built
+        self.driver.check(trainer, self)
         check_callbacks(trainer)
         # Lightning's advice does not fit here: a checkpoint holds the weights after the step.
         warnings.filterwarnings("ignore", "Using ModelCheckpoint with manual optimization")
+
+    @property
+    def driver(self) -> InverseGradientDriver:
+        """Takes the inner steps; built from the attributes when it is first asked for.
+
+        Raises:
+            ValueError: If ``inner_lr`` is not set.
+        """
+        if self._driver is None:
+            if not hasattr(self, "inner_lr"):
+                name = type(self).__name__
+                raise ValueError(f"{name} must set self.inner_lr in its constructor.")
+            self._driver = InverseGradientDriver(
+                self.inner_lr, self.direction, self.decision, self.schedule, self.outer_state
+            )
+        return self._driver
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Keeps what schedulers watch, wherever ``configure_optimizers`` is defined."""
@@ -165,38 +166,28 @@ class InverseGradientMixin(_Module):
         loss = None
         if batch_idx % window == 0:
             optimizer.zero_grad()
-            loss = self._inner_step(batch, optimizer)
+            keeps = not self.varies_in_training
+            self.last_step = self.driver.step(self, batch, optimizer.optimizer, keeps)
+            loss = self._take_loss()
         waits = not steps and isinstance(trainer.strategy, ParallelStrategy)
         with trainer.strategy.block_backward_sync() if waits else nullcontext():  # type: ignore[attr-defined]
             loss = (loss if loss is not None else self.labeled_loss(batch)) / window
             self.manual_backward(loss)
         if steps:
             optimizer.step()
-            if self.outer_state == "fresh" and self.last_step is not None:
-                forget_state(optimizer.optimizer)
+            self.driver.forget(optimizer.optimizer, self.last_step)
             step_schedulers(self, self._watches, "step")
         if is_last:
             step_schedulers(self, self._watches, "epoch")
         return loss.detach()
 
-    def _inner_step(self, batch: Any, optimizer: LightningOptimizer) -> Tensor | None:
-        """Returns the labeled loss where the step ended, if it is known with its graph."""
-        self.last_step = None
-        if not is_inverse_batch(self.schedule, batch):
+    def _take_loss(self) -> Tensor | None:
+        """The labeled loss where the inner step ended, if it is known with its graph."""
+        if self.last_step is None:
             return None
-        if self.outer_state == "fresh":
-            forget_state(optimizer.optimizer)
-        record = inverse_step(
-            self._engine,
-            self,
-            batch,
-            self.unlabeled_loss,
-            self.labeled_loss,
-            getattr(self, "unlabeled_criterion", None),
-            keep_graphs=not self.varies_in_training,
-        )
-        self.last_step = record._replace(loss=None)  # a graph is not kept longer than needed
-        return record.loss
+        loss = self.last_step.loss
+        self.last_step = self.last_step._replace(loss=None)  # no graph is kept longer than needed
+        return loss
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clips gradients as the Trainer says; here they are unscaled in every precision."""
@@ -219,7 +210,7 @@ class InverseGradientMixin(_Module):
         metrics = self.trainer.callback_metrics
         names = {watch.monitor for watch in self._watches.values() if watch.is_plateau}
         checkpoint["watched_metrics"] = {k: value for k, value in metrics.items() if k in names}
-        learned = self.decision.state_dict() if self.decision is not None else {}
+        learned = self.driver.state_dict()
         if learned:
             checkpoint["decision"] = learned
 
@@ -228,8 +219,7 @@ class InverseGradientMixin(_Module):
         super().on_load_checkpoint(checkpoint)
         self._resumed_metrics = checkpoint.get("watched_metrics", {})
         if "decision" in checkpoint:
-            engine = build_engine(self.inner_lr, self.direction, self.decision)
-            engine.decision.load_state_dict(checkpoint["decision"])
+            self.driver.load_state_dict(checkpoint["decision"])
 
 
 class InverseGradientRecommender(InverseGradientMixin, Recommender):
@@ -295,23 +285,21 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
         compile: bool = False,
     ) -> None:
         super().__init__(
-            backbone,
-            labeled_loss,
-            unlabeled_loss if unlabeled_loss is not None else InverseDualLoss(),
-            optimizer,
-            lr_scheduler,
-            num_users,
-            num_items,
-            label_cutoff,
-            top_k,
-            item_chunk,
+            backbone=backbone,
+            labeled_loss=labeled_loss,
+            unlabeled_loss=unlabeled_loss if unlabeled_loss is not None else InverseDualLoss(),
+            optimizer=optimizer,
+            lr_scheduler=lr_scheduler,
+            num_users=num_users,
+            num_items=num_items,
+            label_cutoff=label_cutoff,
+            top_k=top_k,
+            item_chunk=item_chunk,
             compile=compile,
         )
-        if outer_state not in ("persistent", "fresh"):
-            raise ValueError(f"outer_state must be 'persistent' or 'fresh', got {outer_state!r}.")
-        build_engine(inner_lr, direction, decision)  # refuses wrong values now, not at set-up
         self.inner_lr, self.direction, self.decision = inner_lr, direction, decision
         self.schedule, self.outer_state = schedule, outer_state
+        _ = self.driver  # refuses wrong values now, not at set-up
 
     def on_fit_start(self) -> None:
         """Finds out whether a risk can be the loss of the outer step."""

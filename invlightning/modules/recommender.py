@@ -18,7 +18,7 @@ from invlightning.modules.checks import (
     require_unlabeled,
 )
 from invlightning.modules.evaluation import EvaluatedModule
-from invlightning.modules.resumable import ResumableModule
+from invlightning.modules.resume import ResumableModule
 from invlightning.modules.sparse_clipping import SparseClippingModule
 from invlightning.modules.trainer_data import (
     any_data,

@@ -14,7 +14,7 @@ from invlightning.inverse import (
     PerExampleReweight,
     PerExampleSign,
 )
-from invlightning.modules.adapter import check_decision
+from invlightning.modules.inverse_checks import check_decision
 from tests.helpers.foreign import Manual, Plain, loader
 from tests.helpers.forms import (
     GMF,

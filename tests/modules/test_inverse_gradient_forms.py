@@ -11,7 +11,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.strategies import FSDPStrategy
 
 from invlightning.callbacks import InverseGradientCallback
-from invlightning.modules.adapter import check_strategy
+from invlightning.modules.inverse_checks import check_strategy
 from tests.helpers.foreign import Manual, Plain, loader, make_trainer
 from tests.reference import inverse_gradient as reference
 
@@ -194,3 +194,21 @@ def test_callback_refuses_manual_modules_and_missing_losses():
     trainer = make_trainer(callbacks=[InverseGradientCallback()])
     with pytest.raises(ValueError, match=r"must define labeled_loss\(batch\)"):
         InverseGradientCallback().setup(trainer, Bare(), "fit")
+
+
+class OwnStep(Manual):
+    """Defines a training step in whose place the mixin stood, without a word."""
+
+    def training_step(self, batch, batch_idx):
+        return self.labeled_loss(batch)
+
+
+class Below(OwnStep):
+    pass
+
+
+@pytest.mark.parametrize("kind", [OwnStep, Below])
+def test_a_training_step_of_a_subclass_is_refused(kind):
+    """It trained nothing: global_step stayed 0."""
+    with pytest.raises(ValueError, match=r"OwnStep defines training_step.*define labeled_loss"):
+        make_trainer().fit(kind(), loader(), loader())

@@ -1,0 +1,121 @@
+"""Checks at set-up of what inverse gradients cannot work with, each in one clear sentence."""
+
+from collections.abc import Callable
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from torch import Tensor
+
+from invlightning.inverse import Decision
+from invlightning.modules.trainer_data import implicit_data
+
+
+def check_losses(module: pl.LightningModule, *names: str) -> None:
+    """Checks that a module defines what an inverse gradient step calls.
+
+    Raises:
+        ValueError: If one of the methods is missing.
+    """
+    for name in names:
+        if not callable(getattr(module, name, None)):
+            raise ValueError(
+                f"{type(module).__name__} must define {name}(batch) to train with inverse "
+                "gradients."
+            )
+
+
+def check_phases(trainer: pl.Trainer, schedule: str) -> None:
+    """Checks that a phased schedule will see meta rows.
+
+    Raises:
+        ValueError: If the data module keeps no meta part.
+    """
+    data = implicit_data(trainer)
+    if schedule == "phased" and data is not None and not data.rows.meta.any():
+        raise ValueError(
+            "schedule='phased' takes inverse gradient steps on the meta part, but the data module "
+            "has none: set meta_fraction above 0, or use schedule='every_batch'."
+        )
+
+
+def check_strategy(trainer: pl.Trainer) -> None:
+    """Refuses strategies under which candidates cannot be compared.
+
+    Raises:
+        ValueError: Under FSDP1 or DeepSpeed.
+    """
+    if isinstance(trainer.strategy, (FSDPStrategy, DeepSpeedStrategy)):
+        raise ValueError(
+            f"inverse gradients do not work under {type(trainer.strategy).__name__}, which keeps "
+            "its own copies of the parameters: use strategy='ddp', or ModelParallelStrategy with "
+            "fully_shard in configure_model (FSDP2)."
+        )
+
+
+def check_decision(
+    decision: Decision, module: pl.LightningModule, criterion: Callable[[Tensor], Tensor] | None
+) -> None:
+    """Checks that a decision about single rows finds them, and parameters it can differentiate in.
+
+    Args:
+        decision: Judges the steps.
+        module: The module in training, attached to its trainer.
+        criterion: The loss of unlabeled logits in place of the module's own, if there is one.
+
+    Raises:
+        ValueError: If such a decision meets a module without unlabeled logits, or
+            ModelParallelStrategy.
+    """
+    if not decision.looks_at_rows:
+        return
+    name = type(decision).__name__
+    criterion = criterion if criterion is not None else getattr(module, "unlabeled_criterion", None)
+    if criterion is None or not callable(getattr(module, "unlabeled_logits", None)):
+        raise ValueError(
+            f"{name} looks at every unlabeled row: {type(module).__name__} must define "
+            "unlabeled_logits(batch) and unlabeled_criterion, a loss of logits; or use BatchSign."
+        )
+    if isinstance(module.trainer.strategy, ModelParallelStrategy):
+        raise ValueError(
+            f"{name} looks at every unlabeled row by forward-mode differentiation, which does not "
+            "reach the sharded parameters of ModelParallelStrategy: use strategy='ddp', or "
+            "BatchSign, which works with both."
+        )
+
+
+def check_optimizers(trainer: pl.Trainer) -> None:
+    """Refuses optimizers that cannot take one step a batch.
+
+    Raises:
+        ValueError: With several optimizers, or one that evaluates the loss by itself.
+    """
+    if len(trainer.optimizers) != 1:
+        raise ValueError(
+            f"inverse gradients work with one optimizer, got {len(trainer.optimizers)}: give all "
+            "parameters to one optimizer, in parameter groups where they differ."
+        )
+    if isinstance(trainer.optimizers[0], torch.optim.LBFGS):
+        raise ValueError(
+            "inverse gradients do not work with LBFGS, which evaluates the loss several times a "
+            "step: use torch.optim.Adam or torch.optim.SGD."
+        )
+
+
+def check_own_step(module: pl.LightningModule, mixin: type) -> None:
+    """Refuses a training step that stands in the way of the one of the mixin.
+
+    Args:
+        module: The module in training.
+        mixin: The class whose training step takes the inner and the outer step.
+
+    Raises:
+        ValueError: If a subclass defines ``training_step``; nothing would be trained.
+    """
+    owner = next(c for c in type(module).__mro__ if "training_step" in vars(c))
+    if owner is not mixin:
+        raise ValueError(
+            f"{owner.__name__} defines training_step, in whose place {mixin.__name__} takes its "
+            "steps: define labeled_loss(batch) and unlabeled_loss(batch) instead, or use "
+            "InverseGradientCallback over a module with a training_step of its own."
+        )

@@ -1,0 +1,131 @@
+"""Training that goes on from a checkpoint as if it had never stopped.
+
+What is random about a batch depends on its seed alone, and Lightning's counters are put right where
+they err. Lightning 2.6 goes on exactly from checkpoints of the middle of an epoch and, where
+``max_epochs`` alone ends the training, of its end. It loses or repeats batches after checkpoints
+that were written
+
+- at the end of an epoch, if ``max_steps`` is set: an empty epoch follows, and an order is skipped;
+- after a run that stopped within an epoch: the epoch counts as done, and its rest is skipped;
+- while a batch was in flight, by an exception: the loader has handed it out, so it is skipped.
+
+Each of these is rewritten to what a checkpoint of the last finished batch would have said.
+"""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.trainer.states import TrainerFn
+from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
+
+from invlightning.data.seeding import OUTER, seed_batch
+
+Counters = dict[str, Any]
+_GRADIENTS = "unfinished_gradients"
+
+
+class ResumableModule(pl.LightningModule):
+    """A LightningModule that resumes after any batch with the same weights, bit for bit.
+
+    Random numbers of a step (dropout) depend on the batch alone: the global generators are seeded
+    from ``batch.seed`` before each, where a batch has one. So nothing that happens between two
+    batches, such as a validation or a restart, changes them, and processes differ. The progress
+    in a checkpoint is put right (:func:`repair_progress`), and gradients of an unfinished
+    accumulation window are part of it.
+
+    A subclass that overrides a hook defined here calls ``super()``.
+    """
+
+    _resumed_gradients: dict[str, Tensor] | None = None
+
+    def on_train_start(self) -> None:
+        """Puts back the gradients of an unfinished accumulation window."""
+        super().on_train_start()
+        gradients, self._resumed_gradients = self._resumed_gradients, None
+        for name, gradient in (gradients or {}).items():
+            self.get_parameter(name).grad = gradient.to(self.device)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seeds the random numbers of the batch."""
+        super().on_train_batch_start(batch, batch_idx)
+        seed_batch(batch, OUTER)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the gradients of an unfinished accumulation window."""
+        super().on_save_checkpoint(checkpoint)
+        trainer = self.trainer
+        if not is_mid_window(checkpoint, trainer.accumulate_grad_batches):
+            return
+        if trainer.world_size > 1:
+            rank_zero_warn(
+                "this checkpoint is written within a window of accumulate_grad_batches="
+                f"{trainer.accumulate_grad_batches} and holds the gradients of the first process "
+                "only: training does not go on from it with exactly the same weights. Save after "
+                "optimizer steps, for example with ModelCheckpoint(every_n_train_steps=...)."
+            )
+        checkpoint[_GRADIENTS] = {
+            name: p.grad for name, p in self.named_parameters() if p.grad is not None
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Makes training go on with the first batch that was not trained on."""
+        super().on_load_checkpoint(checkpoint)
+        trainer = self._trainer
+        if trainer is None or trainer.state.fn != TrainerFn.FITTING:
+            return
+        repair_progress(checkpoint, trainer.max_steps != -1, trainer.accumulate_grad_batches)
+        self._resumed_gradients = checkpoint.get(_GRADIENTS)
+
+
+def repair_progress(checkpoint: dict[str, Any], counts_steps: bool, window: int) -> None:
+    """Makes training go on with the first batch that was not trained on.
+
+    Nothing is done unless the only training loader tells its epoch and position, as
+    :class:`invlightning.data.loader.TrainLoader` does.
+
+    Args:
+        checkpoint: A checkpoint that a Trainer wrote; its progress is edited in place.
+        counts_steps: Whether ``max_steps`` of the Trainer is set.
+        window: Batches of a gradient accumulation window.
+    """
+    fit = checkpoint["loops"]["fit_loop"]
+    loaders = fit["state_dict"].get("combined_loader", [])
+    if len(loaders) != 1 or not {"epoch", "position"} <= loaders[0].keys():
+        return
+    loader, epochs = loaders[0], fit["epoch_progress"]
+    batches, log = fit["epoch_loop.batch_progress"], fit["epoch_loop.state_dict"]
+    done = batches["current"]["processed"]
+    is_in_flight = batches["current"]["ready"] > done
+    is_whole = batches["is_last_batch"] and not is_in_flight
+    is_counted = epochs["current"]["processed"] > loader["epoch"]
+    if not is_in_flight and not (is_counted and (counts_steps or not is_whole)):
+        return
+    loader["position"] = done
+    batches["is_last_batch"] = is_whole
+    _set(epochs, started=loader["epoch"] + 1, processed=loader["epoch"], pending=0)
+    # The hooks at the end of a batch count it as completed; one is left to count on resuming.
+    _set(batches, started=done, processed=done, pending=min(done, 1))
+    if done and (is_whole or done % window == 0):
+        log["_batches_that_stepped"] -= 1  # likewise
+
+
+def is_mid_window(checkpoint: dict[str, Any], window: int) -> bool:
+    """Whether gradients were being accumulated when a checkpoint was written.
+
+    Args:
+        checkpoint: A checkpoint that a Trainer wrote.
+        window: Batches of a gradient accumulation window.
+    """
+    batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    return not batches["is_last_batch"] and batches["current"]["processed"] % window != 0
+
+
+def _set(progress: Counters, started: int, processed: int, pending: int) -> None:
+    """Sets the counters of this run and moves those of all runs by as much."""
+    current, total = progress["current"], progress["total"]
+    before = total["processed"] - current["processed"]
+    for counters, offset in ((current, 0), (total, before)):
+        counters["ready"] = counters["started"] = started + offset
+        counters["processed"] = processed + offset
+        counters["completed"] = processed + offset - pending
