@@ -35,6 +35,8 @@ class InverseGradientCallback(pl.Callback):
         ValueError: At set-up, if the module optimizes manually or lacks the losses.
     """
 
+    _told_epoch: int | None = None  # so that the loss hears of every epoch once
+
     def __init__(
         self,
         inner_lr: float = 1e-3,
@@ -66,18 +68,23 @@ class InverseGradientCallback(pl.Callback):
         """Refuses several optimizers, and shows the unlabeled loss the training data."""
         check_optimizers(trainer)
         if self.unlabeled_criterion is not None:
-            self.unlabeled_criterion.to(pl_module.device)
             start_fit(trainer, self.unlabeled_criterion)
+            self.unlabeled_criterion.to(pl_module.device)  # with all that it made of the data
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Tells the unlabeled loss the epoch that a checkpoint left off in."""
+        """Tells the unlabeled loss the epoch, which a checkpoint may have left in the middle."""
         pl_module.last_step = None  # training may go on within an accumulation window
-        self.on_train_epoch_start(trainer, pl_module)
+        self._told_epoch = None
+        self._set_epoch(trainer.current_epoch)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tells the unlabeled loss the epoch."""
-        if self.unlabeled_criterion is not None:
-            self.unlabeled_criterion.set_epoch(trainer.current_epoch)
+        self._set_epoch(trainer.current_epoch)
+
+    def _set_epoch(self, epoch: int) -> None:
+        if self.unlabeled_criterion is not None and self._told_epoch != epoch:
+            self._told_epoch = epoch
+            self.unlabeled_criterion.set_epoch(epoch)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int

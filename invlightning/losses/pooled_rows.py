@@ -1,10 +1,11 @@
 """Any labeled loss over labeled rows and, as negatives, unlabeled ones."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.base import JointLoss, LabeledLoss
 from invlightning.losses.joint_rows import all_rows
-from invlightning.types import JointRows
+from invlightning.types import JointRows, TrainingFacts
 
 
 class PooledRowsLoss(JointLoss):
@@ -22,6 +23,14 @@ class PooledRowsLoss(JointLoss):
     def __init__(self, loss: LabeledLoss) -> None:
         super().__init__()
         self.loss = loss
+
+    @override
+    def start_fit(self, facts: TrainingFacts) -> None:
+        self.loss.start_fit(facts)
+
+    @override
+    def set_epoch(self, epoch: int) -> None:
+        self.loss.set_epoch(epoch)
 
     def forward(self, rows: JointRows) -> Tensor:
         """Returns the mean of the labeled loss over labeled and unlabeled rows.

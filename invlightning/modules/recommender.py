@@ -70,6 +70,8 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         ValueError: If ``joint_loss`` is given beside another loss.
     """
 
+    _told_epoch: int | None = None  # so that the losses hear of every epoch once
+
     def __init__(
         self,
         backbone: BackboneCallable,
@@ -263,6 +265,7 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
     def on_train_start(self) -> None:
         """Tells the losses the epoch, which a checkpoint may have left in the middle."""
         super().on_train_start()
+        self._told_epoch = None
         self._set_epoch()
 
     def on_train_epoch_start(self) -> None:
@@ -270,8 +273,10 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         self._set_epoch()
 
     def _set_epoch(self) -> None:
-        for criterion in self._criteria():
-            criterion.set_epoch(self.current_epoch)
+        if self._told_epoch != self.current_epoch:
+            self._told_epoch = self.current_epoch
+            for criterion in self._criteria():
+                criterion.set_epoch(self.current_epoch)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Logs the loss every ``log_every_n_steps``; logging every step costs more than it."""

@@ -35,7 +35,7 @@ def start_fit(trainer: pl.Trainer, *learners: Backbone | Loss | None) -> None:
     """
     data = implicit_data(trainer)
     bases = (Backbone.start_fit, Loss.start_fit)
-    wanting = [one for one in learners if one and type(one).start_fit not in bases]
+    wanting = [one for one in learners if one is not None and type(one).start_fit not in bases]
     if data is None or not data.is_set_up or not wanting:
         return
     facts = data.training_facts()

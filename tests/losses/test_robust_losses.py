@@ -14,6 +14,7 @@ from invlightning.losses import (
 )
 from invlightning.testing import JointLossTests, LabeledLossTests
 from invlightning.types import JointRows
+from tests.helpers.known import item_facts
 from tests.reference import method_losses as oracle
 
 LOGITS = torch.linspace(-12, 12, 40, dtype=torch.float64)
@@ -89,3 +90,22 @@ def test_sampled_as_negative(masked):
 def test_bad_arguments(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+class Curious(BinaryCrossEntropy):
+    """Keeps what it is told before training and of the epochs."""
+
+    def start_fit(self, facts):
+        self.facts = facts
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+
+def test_the_pooled_loss_is_told_what_any_loss_is_told():
+    inner = Curious()
+    loss, facts = PooledRowsLoss(inner), item_facts([1, 0])
+    loss.start_fit(facts)
+    loss.set_epoch(3)
+    assert inner.facts is facts
+    assert inner.epoch == 3
