@@ -1,12 +1,13 @@
 """Conformance suite of the backbones."""
 
+import copy
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from invlightning.backbones.base import Backbone
-from invlightning.testing.modules import ModuleTests
+from invlightning.testing.modules import ModuleTests, assert_same_facts
 from invlightning.types import TrainingFacts
 
 
@@ -40,6 +41,11 @@ class BackboneTests(ModuleTests):
         labels = (torch.arange(len(rows)) % 3 > 0).float()
         sizes = self.num_users, self.num_items
         return TrainingFacts(users[rows], items[rows], labels, *sizes, times)
+
+    def other_facts(self) -> TrainingFacts:
+        """Returns other training data with the same sizes and features."""
+        facts = self.facts()
+        return facts._replace(items=facts.items.flip(0), labels=1 - facts.labels)
 
     def pairs(self) -> tuple[Tensor, Tensor]:
         """Returns every pair of the catalogue, ``(U * I,)`` users and items."""
@@ -103,6 +109,24 @@ class BackboneTests(ModuleTests):
         assert torch.equal(self.output(stranger), self.output(backbone))
         users = torch.arange(self.num_users)
         assert torch.equal(stranger.score_all(users), backbone.score_all(users))
+
+    def test_a_second_start_replaces_the_first(self) -> None:
+        """When training starts again with other data, nothing of the former remains."""
+        backbones: list[Backbone] = []
+        for starts in ([self.facts()], [self.other_facts(), self.facts()]):
+            torch.manual_seed(0)
+            backbones.append(self.factory("backbone")(self.num_users, self.num_items).eval())
+            for facts in starts:
+                torch.manual_seed(1)
+                backbones[-1].start_fit(facts)
+        assert torch.equal(*(self.output(backbone) for backbone in backbones))
+
+    def test_the_facts_stay_as_they_are(self) -> None:
+        """Others are shown them, too."""
+        facts = self.facts()
+        kept = copy.deepcopy(facts)
+        self.factory("backbone")(self.num_users, self.num_items).start_fit(facts)
+        assert_same_facts(facts, kept)
 
     def test_evaluation_is_deterministic(self) -> None:
         """Two calls in evaluation mode are equal."""

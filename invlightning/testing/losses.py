@@ -1,13 +1,14 @@
 """Conformance suites of the losses."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from invlightning.losses.base import JointLoss, LabeledLoss, UnlabeledLoss
-from invlightning.testing.modules import ModuleTests
+from invlightning.losses.base import JointLoss, LabeledLoss, Loss, UnlabeledLoss
+from invlightning.testing.modules import ModuleTests, assert_same_facts
 from invlightning.types import JointRows, TrainingFacts
 
 # Largest logits that a loss must survive, by precision.
@@ -17,7 +18,25 @@ _LARGEST = {torch.float16: 6e4, torch.bfloat16: 1e4, torch.float32: 1e4, torch.f
 class _LossTests(ModuleTests):
     """What all losses have in common."""
 
-    loss: Callable[[], nn.Module]
+    loss: Callable[[], Loss]
+
+    def make(self) -> Any:
+        """Returns a loss that has seen training rows and is past any delayed start."""
+        return self.told([self.facts()], [1_000_000])
+
+    def told(self, facts: Iterable[TrainingFacts], epochs: Iterable[int]) -> Any:
+        """Returns a fresh loss that was shown data and told epochs, in this order."""
+        loss: Loss = self.factory("loss")()
+        for shown in facts:
+            loss.start_fit(shown)
+        for epoch in epochs:
+            loss.set_epoch(epoch)
+        return loss
+
+    def facts(self) -> TrainingFacts:
+        """Returns training rows of 24 users and 12 items, a third of them positive."""
+        rows = torch.arange(24)
+        return TrainingFacts(rows, rows % 12 % 7, (rows % 3 == 0).float(), 24, 12)
 
     def apply(self, loss: Any, logits: Tensor) -> Tensor:
         """Returns the loss of ``(B,)`` logits, the same rows for every call."""
@@ -39,6 +58,26 @@ class _LossTests(ModuleTests):
             assert logits.grad is not None
             assert logits.grad.isfinite().all(), dtype
 
+    def test_a_second_start_replaces_the_first(self) -> None:
+        """When training starts again with other data, nothing of the former remains."""
+        facts = self.facts()
+        labels = (torch.arange(len(facts.labels)) % 4 == 0).float()
+        others = facts._replace(items=11 - facts.items, labels=labels)
+        losses = (self.told(shown, [9]) for shown in ([facts], [others, facts]))
+        assert torch.equal(*(self.output(loss) for loss in losses))
+
+    def test_the_facts_stay_as_they_are(self) -> None:
+        """Others are shown them, too."""
+        facts = self.facts()
+        kept = copy.deepcopy(facts)
+        self.factory("loss")().start_fit(facts)
+        assert_same_facts(facts, kept)
+
+    def test_training_may_start_again(self) -> None:
+        """The loss is that of the epoch it was last told, whatever it was told before."""
+        losses = (self.told([self.facts()], epochs) for epochs in ([0], [9, 0]))
+        assert torch.equal(*(self.output(loss) for loss in losses))
+
     def test_nothing_leaves_the_device(self) -> None:
         """A step reads no value back: it runs where tensors have shapes only."""
         logits = torch.zeros(12, device="meta", requires_grad=True)
@@ -54,11 +93,6 @@ class LabeledLossTests(_LossTests):
     Attributes:
         loss: The class or a factory, called without arguments.
     """
-
-    def make(self) -> LabeledLoss:
-        """Returns a fresh loss."""
-        loss: LabeledLoss = self.factory("loss")()
-        return loss
 
     def apply(self, loss: LabeledLoss, logits: Tensor) -> Tensor:
         """Returns the loss of the logits with labels that alternate."""
@@ -86,14 +120,6 @@ class UnlabeledLossTests(_LossTests):
         loss: The class or a factory, called without arguments.
     """
 
-    def make(self) -> UnlabeledLoss:
-        """Returns a loss that has seen labels and is past any delayed start."""
-        loss: UnlabeledLoss = self.factory("loss")()
-        places = torch.arange(3)
-        loss.start_fit(TrainingFacts(places, places, torch.tensor([1.0, 0.0, 0.0]), 3, 3))
-        loss.set_epoch(1_000_000)
-        return loss
-
     def apply(self, loss: UnlabeledLoss, logits: Tensor) -> Tensor:
         """Returns the loss of the logits."""
         value: Tensor = loss(logits)
@@ -113,14 +139,6 @@ class JointLossTests(_LossTests):
     Attributes:
         loss: The class or a factory, called without arguments.
     """
-
-    def make(self) -> JointLoss:
-        """Returns a loss that has seen the training rows."""
-        loss: JointLoss = self.factory("loss")()
-        rows = torch.arange(24)
-        labels, items = (rows % 2).float(), rows % 12 % 7
-        loss.start_fit(TrainingFacts(rows, items, labels, num_users=24, num_items=12))
-        return loss
 
     def rows(self, logits: Tensor) -> JointRows:
         """Returns labeled rows with these ``(12,)`` logits and three unlabeled rows beside each."""

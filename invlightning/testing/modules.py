@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from invlightning.specs import Specified, to_spec
+from invlightning.types import TrainingFacts
 
 
 class ModuleTests:
@@ -51,3 +52,10 @@ class ModuleTests:
         assert pydoc.locate(spec["class_path"]) is type(module)
         assert json.loads(json.dumps(spec)) == spec
         assert to_spec(copy.deepcopy(module)) == spec
+
+
+def assert_same_facts(facts: TrainingFacts, kept: TrainingFacts) -> None:
+    """Checks that training data is what it was, bit for bit."""
+    for name, value, before in zip(facts._fields, facts, kept, strict=True):
+        same = torch.equal(value, before) if isinstance(value, Tensor) else value == before
+        assert same, f"start_fit changed {name}"

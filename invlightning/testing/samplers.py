@@ -10,6 +10,7 @@ from torch import Tensor
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Draw, NegativeSampler
 from invlightning.specs import to_spec
+from invlightning.testing.modules import assert_same_facts
 from invlightning.types import LabeledBatch, TrainingFacts
 
 USERS, ITEMS, REPEATS, SATURATED = 30, 40, 20, 3
@@ -59,6 +60,18 @@ class SamplerTests:
         users, items = known.users(), known.items.long()
         negative = self.make_negatives(saturated).contains(users, items)
         return TrainingFacts(users, items, (~negative).float(), USERS, ITEMS)
+
+    def make_exposed_facts(self) -> TrainingFacts:
+        """Returns the same pairs, half of the positive ones without a label, as exposed rows."""
+        facts = self.make_facts()
+        exposed = (facts.labels > 0) & (torch.arange(len(facts.labels)) % 2 > 0)
+        return facts._replace(
+            users=facts.users[~exposed],
+            items=facts.items[~exposed],
+            labels=facts.labels[~exposed],
+            exposed_users=facts.users[exposed],
+            exposed_items=facts.items[exposed],
+        )
 
     def make_batch(self) -> LabeledBatch:
         """Returns 600 labeled rows, 20 of each user, two thirds of them positive."""
@@ -151,8 +164,23 @@ class SamplerTests:
             assert not sampler.has_saturated_users
             assert torch.equal(way(sampler, seed=1), way(self.fitted(), seed=1))
 
+    def test_exposed_pairs_are_known(self) -> None:
+        """A pair that was seen and never judged is not drawn, as if it had a label."""
+        for way in self._ways():
+            sampler = self.make_sampler()
+            sampler.start_fit(self.make_exposed_facts())
+            items = way(sampler, seed=1)
+            assert not self._forbidden(way, items, saturated=False).any()
+
+    def test_the_facts_stay_as_they_are(self) -> None:
+        """Others are shown them, too."""
+        facts = self.make_exposed_facts()
+        kept = copy.deepcopy(facts)
+        self.make_sampler().start_fit(facts)
+        assert_same_facts(facts, kept)
+
     def test_refuses_what_it_cannot_draw(self) -> None:
-        """Drawing before ``fit``, no draw a row and more draws than items are errors."""
+        """Drawing before ``start_fit``, no draw a row and more draws than items are errors."""
         for way in self._ways():
             _assert_raises(RuntimeError, way, self.make_sampler(), 1)
             _assert_raises(ValueError, way, self.fitted(), 0)

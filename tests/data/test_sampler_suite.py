@@ -57,6 +57,17 @@ class RemembersTheFirstFit(UniformSampler):
             super().prepare(known, facts)
 
 
+class LooksAtLabelsAlone(UniformSampler):
+    def start_fit(self, facts):
+        super().start_fit(facts._replace(exposed_users=None, exposed_items=None))
+
+
+class EditsTheFacts(UniformSampler):
+    def start_fit(self, facts):
+        super().start_fit(facts)
+        facts.labels.zero_()
+
+
 @pytest.mark.parametrize(
     ("broken", "test"),
     [
@@ -68,6 +79,8 @@ class RemembersTheFirstFit(UniformSampler):
         (DrawsForNobody, "test_user_who_knows_every_item_draws_none"),
         (EditsTheBatch, "test_drawing_leaves_the_batch_alone"),
         (RemembersTheFirstFit, "test_second_fit_replaces_the_first"),
+        (LooksAtLabelsAlone, "test_exposed_pairs_are_known"),
+        (EditsTheFacts, "test_the_facts_stay_as_they_are"),
     ],
 )
 def test_the_suite_notices(broken, test):
