@@ -57,5 +57,7 @@ class ModuleTests:
 def assert_same_facts(facts: TrainingFacts, kept: TrainingFacts) -> None:
     """Checks that training data is what it was, bit for bit."""
     for name, value, before in zip(facts._fields, facts, kept, strict=True):
-        same = torch.equal(value, before) if isinstance(value, Tensor) else value == before
-        assert same, f"start_fit changed {name}"
+        if isinstance(value, Tensor) and isinstance(before, Tensor):
+            assert torch.equal(value, before), f"start_fit changed {name}"
+        else:
+            assert value is before, f"start_fit changed {name}"
