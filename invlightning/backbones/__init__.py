@@ -9,7 +9,7 @@ from invlightning.backbones.exposure_mf import ExposureMF
 from invlightning.backbones.factorization_machine import FactorizationMachine
 from invlightning.backbones.gmf import GMF
 from invlightning.backbones.gru4rec import GRU4Rec
-from invlightning.backbones.layers.propagated import TableBackbone
+from invlightning.backbones.layers.propagated import PropagatedBackbone
 from invlightning.backbones.layers.sequence import SequenceBackbone
 from invlightning.backbones.lightgcn import LightGCN
 from invlightning.backbones.mlp import MLP
@@ -30,8 +30,8 @@ __all__ = [
     "GRU4Rec",
     "LightGCN",
     "NeuMF",
+    "PropagatedBackbone",
     "SASRec",
     "SequenceBackbone",
-    "TableBackbone",
     "TrainingFacts",
 ]

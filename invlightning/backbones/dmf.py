@@ -4,11 +4,11 @@ from torch import Tensor, nn
 
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
 from invlightning.backbones.layers.graph import PositivePairs, linear_map
-from invlightning.backbones.layers.propagated import TableBackbone, Tables
+from invlightning.backbones.layers.propagated import PropagatedBackbone, Vectors
 from invlightning.types import TrainingFacts
 
 
-class DMF(TableBackbone):
+class DMF(PropagatedBackbone):
     """Deep matrix factorization: two towers over rows and columns of the feedback matrix.
 
     Xue et al., "Deep matrix factorization models for recommender systems", IJCAI 2017, sections
@@ -66,7 +66,7 @@ class DMF(TableBackbone):
         self.pairs.start(*facts.positives())
         self._memory.clear()
 
-    def compute_tables(self) -> Tables:
+    def compute_vectors(self) -> Vectors:
         """Computes the vectors of all users and items.
 
         Returns:

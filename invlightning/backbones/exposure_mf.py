@@ -23,15 +23,15 @@ class FittedFactors(FactTensors):
     def __init__(self, num_users: int, embedding_dim: int) -> None:
         super().__init__()
         self.num_users = num_users
-        self.table = torch.empty(0, embedding_dim)
+        self.vectors = torch.empty(0, embedding_dim)
 
     def get_extra_state(self) -> Tensor:
         """Factors of users, then of items, ``(U + I, d)``, for the checkpoint."""
-        return self.table
+        return self.vectors
 
     def set_extra_state(self, state: Tensor) -> None:
         """Takes the factors that :meth:`get_extra_state` gave."""
-        self.table = state.to(self.table, copy=True)
+        self.vectors = state.to(self.vectors, copy=True)
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """Returns the factors of users ``(U, d)`` and of items ``(I, d)``.
@@ -39,12 +39,12 @@ class FittedFactors(FactTensors):
         Raises:
             RuntimeError: If they are not fitted.
         """
-        if len(self.table) == 0:
+        if len(self.vectors) == 0:
             raise RuntimeError(
                 "ExposureMF is not fitted: train it in a Trainer with a data module of "
                 "invlightning, or call its start_fit with TrainingFacts."
             )
-        return self.table[: self.num_users], self.table[self.num_users :]
+        return self.vectors[: self.num_users], self.vectors[self.num_users :]
 
 
 class ExposureMF(Backbone):
@@ -125,7 +125,7 @@ class ExposureMF(Backbone):
             self.precision,
             self.exposure,
         )
-        self.factors.table = torch.cat((users, items)).to(self.offset)
+        self.factors.vectors = torch.cat((users, items)).to(self.offset)
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs.

@@ -5,11 +5,11 @@ from torch import Tensor
 
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
 from invlightning.backbones.layers.graph import PositivePairs, linear_map
-from invlightning.backbones.layers.propagated import TableBackbone, Tables
+from invlightning.backbones.layers.propagated import PropagatedBackbone, Vectors
 from invlightning.types import TrainingFacts
 
 
-class LightGCN(TableBackbone):
+class LightGCN(PropagatedBackbone):
     """LightGCN: embeddings propagated over the graph of positive training pairs.
 
     He et al., "LightGCN: simplifying and powering graph convolution network for recommendation",
@@ -54,7 +54,7 @@ class LightGCN(TableBackbone):
         self.pairs.start(*facts.positives())
         self._memory.clear()
 
-    def compute_tables(self) -> Tables:
+    def compute_vectors(self) -> Vectors:
         """Propagates the embeddings.
 
         Returns:

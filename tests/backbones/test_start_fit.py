@@ -19,8 +19,8 @@ from invlightning.backbones import (
     FactorizationMachine,
     GRU4Rec,
     LightGCN,
+    PropagatedBackbone,
     SASRec,
-    TableBackbone,
 )
 
 BACKBONES = [
@@ -86,11 +86,11 @@ def test_inverse_gradients_checkpoint_and_recommendation(build, tmp_path):
 
 @pytest.mark.parametrize("build", BACKBONES[:2], ids=NAMES[:2])
 def test_inverse_gradients_judge_the_parameters_at_hand(build, tmp_path, monkeypatch):
-    """Remembered tables change nothing: the same choices and weights as without a memory."""
+    """Remembered vectors change nothing: the same choices and weights as without a memory."""
     runs = []
     for remembers in (True, False):
         if not remembers:
-            monkeypatch.setattr(TableBackbone, "tables", lambda self: self.compute_tables())
+            monkeypatch.setattr(PropagatedBackbone, "vectors", lambda self: self.compute_vectors())
         pl.seed_everything(0, verbose=False)
         model = il.InverseGradientRecommender(build, schedule="every_batch", inner_lr=0.05)
         choices = Choices()

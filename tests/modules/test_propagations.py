@@ -15,13 +15,13 @@ from tests.helpers.facts import FORWARD_MODE
 @pytest.fixture
 def propagations(monkeypatch):
     """A list that grows by whether there is a graph, at every propagation."""
-    calls, compute = [], il.backbones.LightGCN.compute_tables
+    calls, compute = [], il.backbones.LightGCN.compute_vectors
 
     def counting(self):
         calls.append(torch.is_grad_enabled())
         return compute(self)
 
-    monkeypatch.setattr(il.backbones.LightGCN, "compute_tables", counting)
+    monkeypatch.setattr(il.backbones.LightGCN, "compute_vectors", counting)
     return calls
 
 
@@ -116,7 +116,7 @@ DECISIONS = [il.inverse.BatchSign, il.inverse.PerExampleSign, il.inverse.PerExam
 def test_shared_propagations_change_no_inverse_gradient(decision, propagations, monkeypatch):
     """The weights are those of a network that propagates in every forward pass.
 
-    Seen to fail when tables outlive both a backward pass and the risks of the candidates.
+    Seen to fail when vectors outlive both a backward pass and the risks of the candidates.
     """
     states, counts = [], []
     for shares in (True, False):

@@ -61,26 +61,26 @@ class PositivePairs(FactTensors):
                 "data module of invlightning, or call its start_fit with TrainingFacts."
             )
 
-    def sum_items(self, table: Tensor) -> Tensor:
-        """R times a table: the sums ``(U, d)`` over each user's items of rows of ``(I, d)``."""
-        return _sum_rows(table, self.user_items, self.user_offsets)
+    def sum_items(self, vectors: Tensor) -> Tensor:
+        """R times vectors: the sums ``(U, d)`` over each user's items of rows of ``(I, d)``."""
+        return _sum_rows(vectors, self.user_items, self.user_offsets)
 
-    def sum_users(self, table: Tensor) -> Tensor:
-        """The transpose of R times a table, ``(U, d)`` to ``(I, d)``."""
-        return _sum_rows(table, self.item_users, self.item_offsets)
+    def sum_users(self, vectors: Tensor) -> Tensor:
+        """The transpose of R times vectors, ``(U, d)`` to ``(I, d)``."""
+        return _sum_rows(vectors, self.item_users, self.item_offsets)
 
-    def user_scale(self, table: Tensor) -> Tensor:
+    def user_scale(self, vectors: Tensor) -> Tensor:
         """One over the root of the number of items of each user, ``(U, 1)``, at least one."""
-        return _inverse_root(self.user_offsets.diff(), table)
+        return _inverse_root(self.user_offsets.diff(), vectors)
 
-    def item_scale(self, table: Tensor) -> Tensor:
+    def item_scale(self, vectors: Tensor) -> Tensor:
         """One over the root of the number of users of each item, ``(I, 1)``, at least one."""
-        return _inverse_root(self.item_offsets.diff(), table)
+        return _inverse_root(self.item_offsets.diff(), vectors)
 
 
-def _sum_rows(table: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+def _sum_rows(vectors: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
     # An embedding bag is a product with a sparse matrix of ones: as fast, and beyond beta.
-    return nn.functional.embedding_bag(rows, table, offsets, mode="sum", include_last_offset=True)
+    return nn.functional.embedding_bag(rows, vectors, offsets, mode="sum", include_last_offset=True)
 
 
 def _inverse_root(counts: Tensor, like: Tensor) -> Tensor:

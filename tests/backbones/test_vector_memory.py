@@ -13,9 +13,9 @@ from tests.helpers.facts import FORWARD_MODE, ITEMS, USERS, all_pairs, awake, ma
 
 
 def counting(backbone, monkeypatch):
-    """Counts how often the tables are computed."""
-    calls, compute = [], backbone.compute_tables
-    monkeypatch.setattr(backbone, "compute_tables", lambda: calls.append(1) or compute())
+    """Counts how often the vectors are computed."""
+    calls, compute = [], backbone.compute_vectors
+    monkeypatch.setattr(backbone, "compute_vectors", lambda: calls.append(1) or compute())
     return calls
 
 
@@ -48,7 +48,7 @@ def edit_step(p):
 @pytest.mark.parametrize("grad", [True, False])
 @pytest.mark.parametrize("mode", [True, False])
 @pytest.mark.parametrize("build", [LightGCN, DMF])
-def test_tables_are_never_stale(build, mode, grad, edit):
+def test_vectors_are_never_stale(build, mode, grad, edit):
     """Edited parameters count at once, in every mode, with and without gradients."""
     backbone = awake(build(USERS, ITEMS, 4), make_facts()).train(mode)
     for parameter in list(backbone.parameters())[:2]:
@@ -198,7 +198,7 @@ def test_graphs_are_not_shared_while_training_is_paused():
 @pytest.mark.filterwarnings(FORWARD_MODE)
 @pytest.mark.parametrize("build", [LightGCN, DMF])
 def test_forward_mode_derivative(build):
-    """Dual numbers in place of the parameters pass through, also with tables remembered."""
+    """Dual numbers in place of the parameters pass through, also with vectors remembered."""
     backbone = awake(build(USERS, ITEMS, 4), make_facts()).eval()
     parameters = {name: p.detach() for name, p in backbone.named_parameters()}
     tangents = {name: torch.randn_like(p) for name, p in parameters.items()}
@@ -217,7 +217,7 @@ def test_forward_mode_derivative(build):
 
 
 @pytest.mark.filterwarnings(FORWARD_MODE)
-def test_shared_tables_are_not_those_of_dual_numbers():
+def test_shared_vectors_are_not_those_of_dual_numbers():
     """A dual number has the storage and the version of its parameter, and a tangent besides."""
     backbone = awake(LightGCN(USERS, ITEMS, 4), make_facts())
     backbone(*all_pairs())
@@ -232,12 +232,12 @@ def test_shared_tables_are_not_those_of_dual_numbers():
 
 
 @pytest.mark.parametrize("build", [LightGCN, DMF])
-def test_tables_of_inference_mode_can_be_trained_on(build):
+def test_vectors_of_inference_mode_can_be_trained_on(build):
     backbone = awake(build(USERS, ITEMS, 4), make_facts()).eval().requires_grad_(False)
     scale = torch.ones(4, dtype=torch.float64, requires_grad=True)
     with torch.inference_mode():
         backbone.score_all(torch.arange(USERS))
-    (backbone.tables()[0] * scale).sum().backward()
+    (backbone.vectors()[0] * scale).sum().backward()
     assert scale.grad.any()
 
 
