@@ -170,11 +170,16 @@ def test_resume_equals_uninterrupted(build, tmp_path):
 
 
 def test_backbones_that_want_nothing_are_not_bothered(tmp_path, monkeypatch):
-    """Facts of large data are not made for those that do not override start_fit."""
-    calls = []
-    monkeypatch.setattr(il.data.ImplicitDataModule, "side_features", lambda self: calls.append(1))
-    make_trainer(tmp_path).fit(il.Recommender(partial(GMF, embedding_dim=2)), make_data())
-    assert not calls
+    """Facts of large data are made once, for the sampler, and again for a backbone that asks."""
+    calls, make = [], il.ArrayDataModule.training_facts
+    monkeypatch.setattr(
+        il.ArrayDataModule, "training_facts", lambda self: calls.append(1) or make(self)
+    )
+    for backbone, expected in ((GMF, 1), (LightGCN, 2)):
+        calls.clear()
+        model = il.Recommender(partial(backbone, embedding_dim=2))
+        make_trainer(tmp_path / backbone.__name__).fit(model, make_data())
+        assert len(calls) == expected
     assert GMF.start_fit is Backbone.start_fit
 
 
