@@ -74,7 +74,7 @@ def make_data() -> il.ArrayDataModule:
 def step_path() -> StepPath:
     """Returns the functions that the watched batch enters, in the order of their lines, by file."""
     backbone = partial(il.backbones.NeuMF, embedding_dim=8)
-    model = Watched(backbone, schedule="joint")
+    model = Watched(backbone, schedule="every_batch")
     model.listener = Listener()
     trainer = pl.Trainer(
         max_epochs=1,
