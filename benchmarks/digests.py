@@ -73,7 +73,8 @@ CASES: dict[str, Callable[[], Built]] = {
 
 def make_data(**arguments: object) -> il.SyntheticDataModule:
     """The embedded data without exposed rows, in batches that make an epoch short."""
-    return il.SyntheticDataModule(num_users=300, num_items=200, batch_size=256, **arguments)
+    sizes = {"num_users": 300, "num_items": 200, "exposed_per_user": 0}
+    return il.SyntheticDataModule(batch_size=256, **sizes, **arguments)
 
 
 def digest(name: str) -> str:

@@ -37,6 +37,9 @@ class LabeledBatch(NamedTuple):
             case, means everywhere; only users who know every item have False entries.
         is_meta: True if the rows belong to the meta part that judges inverse gradients.
         seed: Seed of everything random about this batch.
+        exposed_users: ``(E,)`` user indices of rows that were seen and judged by nobody; None where
+            the data has none.
+        exposed_items: ``(E,)`` their item indices.
     """
 
     users: Tensor
@@ -46,6 +49,20 @@ class LabeledBatch(NamedTuple):
     unlabeled_mask: Tensor | None = None
     is_meta: bool = False
     seed: int = 0
+    exposed_users: Tensor | None = None
+    exposed_items: Tensor | None = None
+
+
+class ExposedRows(NamedTuple):
+    """Rows that were seen and judged by nobody.
+
+    Attributes:
+        users: ``(n,)`` user indices, any integer type.
+        items: ``(n,)`` item indices.
+    """
+
+    users: Tensor
+    items: Tensor
 
 
 class JointRows(NamedTuple):

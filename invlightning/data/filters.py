@@ -59,12 +59,19 @@ def _among(keys: NDArray[np.int64], others: NDArray[np.int64]) -> Mask:
     return marks
 
 
-def last_rows(keys: NDArray[np.int64], timestamps: NDArray[np.int64] | None = None) -> Mask:
+def last_rows(
+    keys: NDArray[np.int64],
+    timestamps: NDArray[np.int64] | None = None,
+    judged: Mask | None = None,
+) -> Mask:
     """Marks one row of every pair: the last by time, and of these the last in the table.
+
+    A judged row comes before any other: a like is not undone by being shown the item again.
 
     Args:
         keys: ``(N,)`` pair keys.
         timestamps: ``(N,)`` times; None takes the order of rows as time.
+        judged: ``(N,)`` False for rows without a label; None means all are labeled.
 
     Returns:
         ``(N,)`` True for rows that stay.
@@ -75,7 +82,7 @@ def last_rows(keys: NDArray[np.int64], timestamps: NDArray[np.int64] | None = No
     if len(repeated) == 0:
         return keep
     rows = np.flatnonzero(_among(keys, repeated))
-    columns = (keys[rows],) if timestamps is None else (timestamps[rows], keys[rows])
+    columns = [column[rows] for column in (timestamps, judged, keys) if column is not None]
     order = np.lexsort(columns)  # stable: ties stay in the order of rows
     grouped = keys[rows[order]]
     is_last = np.append(grouped[1:] != grouped[:-1], True)
@@ -83,19 +90,20 @@ def last_rows(keys: NDArray[np.int64], timestamps: NDArray[np.int64] | None = No
     return keep
 
 
-def own_part_rows(keys: NDArray[np.int64], parts: NDArray[np.uint8]) -> Mask:
-    """Marks rows whose pair occurs in no later part, so that nothing held out is trained on.
+def own_part_rows(keys: NDArray[np.int64], parts: NDArray[np.uint8], judged: Mask) -> Mask:
+    """Marks rows whose pair has no label in a later part, so that nothing held out is trained on.
 
     Args:
         keys: ``(N,)`` pair keys.
         parts: ``(N,)`` 0 training, 1 validation, 2 test.
+        judged: ``(N,)`` False for rows without a label, which are not held out.
 
     Returns:
         ``(N,)`` True for rows that stay.
     """
     keep = np.ones(len(keys), dtype=bool)
     for part in (0, 1):
-        later = np.unique(keys[parts > part])
+        later = np.unique(keys[(parts > part) & judged])
         if len(later):
             keep[(parts == part) & _among(keys, later)] = False
     return keep

@@ -11,14 +11,21 @@ from numpy.typing import NDArray
 
 from invlightning.data.filters import core_mask, last_rows, own_part_rows, pair_keys
 from invlightning.data.known_pairs import KnownPairs
-from invlightning.data.reading.columns import Column, as_arrow, as_ids, as_timestamps, refuse
-from invlightning.data.reading.labels import label
+from invlightning.data.reading.columns import (
+    Column,
+    as_arrow,
+    as_ids,
+    as_ratings,
+    as_timestamps,
+    refuse,
+)
+from invlightning.data.reading.labels import MISSING, NEGATIVE, POSITIVE, Labels, label
 from invlightning.data.vocabulary import Vocabulary
-from invlightning.types import LabeledRows
+from invlightning.types import ExposedRows, LabeledRows
 
 POSITIVES_ONLY = (
-    "Every row is a true positive: without true negatives AUC and log loss of labeled rows are "
-    "undefined, and the labeled loss alone cannot tell items apart; unlabeled rows are needed."
+    "Every labeled row is a true positive: without true negatives AUC and log loss of labeled rows "
+    "are undefined, and the labeled loss alone cannot tell items apart; unlabeled rows are needed."
 )
 
 
@@ -29,7 +36,9 @@ class RawTable:
     Args:
         users: ``(N,)`` raw user ids, integers or text.
         items: ``(N,)`` raw item ids.
-        ratings: ``(N,)`` numbers; None where every row is a positive.
+        ratings: ``(N,)`` numbers, missing where nobody judged; None where every row is a positive
+            or ``labels`` says more.
+        labels: ``(N,)`` int8 1 positive, 0 negative, -1 exposed, instead of ratings.
         timestamps: ``(N,)`` times in any unit.
         parts: ``(N,)`` 0 training, 1 validation, 2 test, where the split is given.
         num_users: Fixed number of users; user ids are then indices ``0 .. num_users-1``.
@@ -48,9 +57,10 @@ class RawTable:
     num_users: int | None = None
     num_items: int | None = None
     notes: tuple[str, ...] = ()
+    labels: Labels | None = None
 
     def __post_init__(self) -> None:
-        names = ("users", "items", "ratings", "timestamps", "parts")
+        names = ("users", "items", "ratings", "labels", "timestamps", "parts")
         columns = {name: getattr(self, name) for name in names}
         lengths = {name: len(column) for name, column in columns.items() if column is not None}
         if len(set(lengths.values())) > 1:
@@ -64,12 +74,13 @@ class RawTable:
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
-    """Distinct labeled pairs as compact columns.
+    """Distinct pairs, labeled or exposed, as compact columns.
 
     Args:
         users: ``(N,)`` int32 user indices.
         items: ``(N,)`` int32 item indices.
-        labels: ``(N,)`` float32, 1 for a true positive and 0 for a true negative.
+        labels: ``(N,)`` int8, 1 for a true positive, 0 for a true negative, -1 for an exposed row:
+            seen and judged by nobody.
         timestamps: ``(N,)`` int64 times, where known.
         parts: ``(N,)`` uint8, 0 training, 1 validation, 2 test, where given.
         user_ids: Raw ids of the users.
@@ -79,7 +90,7 @@ class Interactions:
 
     users: NDArray[np.int32]
     items: NDArray[np.int32]
-    labels: NDArray[np.float32]
+    labels: Labels
     timestamps: NDArray[np.int64] | None
     parts: NDArray[np.uint8] | None
     user_ids: Vocabulary
@@ -111,8 +122,14 @@ class Interactions:
         users, items = torch.from_numpy(self.users[rows]), torch.from_numpy(self.items[rows])
         return KnownPairs.from_pairs(users, items, self.num_users, self.num_items)
 
+    @property
+    def is_labeled(self) -> NDArray[np.bool_]:
+        """``(N,)`` True for rows with a label, False for exposed ones."""
+        labeled: NDArray[np.bool_] = self.labels != MISSING
+        return labeled
+
     def labeled(self, rows: NDArray[np.int64]) -> LabeledRows:
-        """The columns of some rows, as tensors.
+        """The columns of some labeled rows, as tensors.
 
         Args:
             rows: ``(n,)`` which of them, by position.
@@ -120,8 +137,17 @@ class Interactions:
         Returns:
             Users and items int32, labels float32, ``(n,)`` each.
         """
-        columns = (self.users, self.items, self.labels)
-        return LabeledRows(*(torch.from_numpy(column[rows]) for column in columns))
+        columns = (self.users[rows], self.items[rows], self.labels[rows].astype(np.float32))
+        return LabeledRows(*map(torch.from_numpy, columns))
+
+    def exposed(self, rows: NDArray[np.int64]) -> ExposedRows:
+        """Users and items of some rows, as int32 tensors ``(n,)``.
+
+        Args:
+            rows: ``(n,)`` which of them, by position.
+        """
+        columns = (self.users[rows], self.items[rows])
+        return ExposedRows(*map(torch.from_numpy, columns))
 
 
 def prepare(
@@ -129,6 +155,7 @@ def prepare(
     *,
     positive_threshold: float | None = None,
     negative_threshold: float | None = None,
+    drop_between: bool = False,
     min_user_count: int = 0,
     min_item_count: int = 0,
 ) -> Interactions:
@@ -139,7 +166,8 @@ def prepare(
         positive_threshold: Ratings above it are true positives. None for ratings that are 0 or 1
             already and for tables without ratings.
         negative_threshold: Ratings at or below it are true negatives; those between the two are
-            dropped. None means ``positive_threshold``.
+            exposed rows. None means ``positive_threshold``.
+        drop_between: Drops the rows between the thresholds instead, when repeated pairs are merged.
         min_user_count: Rows that a user needs to stay, after all other filters.
         min_item_count: Rows that an item needs to stay.
 
@@ -153,19 +181,53 @@ def prepare(
     user_ids, users = _index(table.users, table.num_users, "user")
     item_ids, items = _index(table.items, table.num_items, "item")
     times = None if table.timestamps is None else as_timestamps(table.timestamps)
-    labels, judged = label(table.ratings, len(users), positive_threshold, negative_threshold)
+    labels = _labels(table, positive_threshold, negative_threshold)
+    between = _between(table.ratings, labels) if drop_between else None
     rows = Interactions(users, items, labels, times, table.parts, user_ids, item_ids, table.notes)
     fixed = (table.num_users is not None, table.num_items is not None)
     # What is not needed any more goes before more is made; pyarrow holds on to memory by itself.
     del table, users, items, labels, times
     pa.default_memory_pool().release_unused()
-    rows = _drop_repeated(rows, judged)
+    rows = _drop_repeated(rows, between)
     rows = _drop_rare(rows, min_user_count, min_item_count)
     rows = _drop_absent(rows, *fixed)
     _check_enough(rows)
-    if rows.labels.all():
-        rows = replace(rows, notes=(*rows.notes, POSITIVES_ONLY))
-    return rows
+    return replace(rows, notes=(*rows.notes, *_told(rows.labels)))
+
+
+def _labels(table: RawTable, positive: float | None, negative: float | None) -> Labels:
+    if table.labels is None:
+        return label(table.ratings, len(table.users), positive, negative)
+    if positive is not None or negative is not None:
+        raise ValueError(
+            f"positive_threshold is {positive} and negative_threshold {negative}, but the rows are "
+            "labeled by signals, not by ratings: leave the thresholds out."
+        )
+    if (table.labels == MISSING).all():
+        raise ValueError(
+            f"none of the {len(table.users)} rows carries a positive or negative signal: exposed "
+            "rows alone teach nobody's taste; name other columns."
+        )
+    return table.labels
+
+
+def _between(ratings: Column | None, labels: Labels) -> NDArray[np.bool_] | None:
+    """Rows that have a rating and no label."""
+    return None if ratings is None else (labels == MISSING) & ~np.isnan(as_ratings(ratings))
+
+
+def _told(labels: Labels) -> list[str]:
+    """What is to be said about the labels."""
+    exposed = int((labels == MISSING).sum())
+    notes = []
+    if exposed:
+        notes.append(
+            f"{exposed} of {len(labels)} rows carry no label: they are exposed rows, seen and "
+            "judged by nobody."
+        )
+    if not (labels == NEGATIVE).any():
+        notes.append(POSITIVES_ONLY)
+    return notes
 
 
 def _index(column: Column, size: int | None, name: str) -> tuple[Vocabulary, NDArray[np.int32]]:
@@ -195,22 +257,25 @@ def _keep(rows: Interactions, mask: NDArray[np.bool_], note: str) -> Interaction
     return replace(rows, **columns, notes=(*rows.notes, note.format(dropped=dropped)))
 
 
-def _drop_repeated(rows: Interactions, judged: NDArray[np.bool_] | None) -> Interactions:
+def _drop_repeated(rows: Interactions, between: NDArray[np.bool_] | None) -> Interactions:
     keys = pair_keys(rows.users, rows.items, rows.num_items)
     if rows.parts is not None:
-        own = own_part_rows(keys, rows.parts)
-        judged = None if judged is None else judged[own]
+        own = own_part_rows(keys, rows.parts, rows.is_labeled)
+        between = None if between is None else between[own]
         keys = keys[own]
         rows = _keep(rows, own, "{dropped} rows dropped: their pair also occurs in a later part.")
-    last = last_rows(keys, rows.timestamps)
+    # A rating between the thresholds that is to be dropped was a verdict: it may be the last one.
+    judged = rows.is_labeled if between is None else rows.is_labeled | between
+    last = last_rows(keys, rows.timestamps, judged)
     del keys
     order = "in the table" if rows.timestamps is None else "by time"
+    which = "last" if judged.all() else "last labeled"
     rows = _keep(
-        rows, last, f"{{dropped}} repeated rows dropped: the last {order} of a pair stays."
+        rows, last, f"{{dropped}} repeated rows dropped: the {which} {order} of a pair stays."
     )
-    if judged is None:
+    if between is None:
         return rows
-    return _keep(rows, judged[last], "{dropped} rows dropped: rated between the two thresholds.")
+    return _keep(rows, ~between[last], "{dropped} rows dropped: rated between the two thresholds.")
 
 
 def _drop_rare(rows: Interactions, min_user_count: int, min_item_count: int) -> Interactions:
@@ -249,10 +314,10 @@ def _check_enough(rows: Interactions) -> None:
                 f"the {len(rows)} rows that remain hold fewer than two {name}s: check the "
                 f"{name} column and the filters."
             )
-    if not rows.labels.any():
+    if not (rows.labels == POSITIVE).any():
         raise ValueError(
             f"none of the {len(rows)} rows that remain is a positive: lower positive_threshold "
-            "or check the rating column."
+            "or check the rating column or the columns of positive signals."
         )
 
 
@@ -271,7 +336,7 @@ def concatenate(tables: Sequence[RawTable], parts: Sequence[int]) -> RawTable:
     """
     first = tables[0]
     columns: dict[str, Any] = {}
-    for name in ("users", "items", "ratings", "timestamps"):
+    for name in ("users", "items", "ratings", "labels", "timestamps"):
         pieces = [getattr(table, name) for table in tables]
         present = [piece is not None for piece in pieces]
         if any(present) and not all(present):

@@ -2,7 +2,7 @@
 
 from abc import ABC
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from invlightning.data.evaluation_loaders import EvalLoader, RankingLoader
-from invlightning.data.loader import TrainLoader
-from invlightning.data.rows import TEST, TRAIN, VAL
+from invlightning.data.loader import ExposedEpochLoader, TrainLoader
+from invlightning.data.rows import TEST, VAL
 from invlightning.data.rows_module import RowsDataModule
 from invlightning.data.samplers import (
     Draw,
@@ -20,7 +20,13 @@ from invlightning.data.samplers import (
     UniformSampler,
 )
 from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
-from invlightning.types import LabeledBatch, RankingBatch, TrainingFacts
+from invlightning.types import ExposedRows, LabeledBatch, RankingBatch, TrainingFacts
+
+
+class _Where(TypedDict):
+    rank: int
+    world_size: int
+    shuffle: bool
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -36,6 +42,13 @@ class ImplicitDataModule(RowsDataModule, ABC):
         sampler: Draws the unlabeled items. None means ``UniformSampler()``.
         resampler: Exchanges the labeled positives of training batches for others of their users,
             to denoise them. None keeps them.
+        num_exposed: Exposed rows beside each labeled row, where the data has some: rows that were
+            seen and judged by nobody. 0 trains without them.
+        epoch: What an epoch passes over once: the ``labeled`` rows, or the ``exposed`` rows with
+            the labeled ones repeated, for data of which few rows are labeled.
+        draw_exposed: Whether exposed pairs may be drawn like pairs that never met.
+        exposed_seen: Whether exposed training rows count as seen, and are left out, where the
+            catalogue is ranked.
         batch_size: Labeled rows B of a training batch, in each process.
         eval_batch_size: Labeled rows of an evaluation batch.
         ranking_batch_size: Users of a full-catalogue ranking batch.
@@ -48,6 +61,10 @@ class ImplicitDataModule(RowsDataModule, ABC):
     num_unlabeled: int = 1
     sampler: NegativeSampler | None = None
     resampler: PositiveResampler | None = None
+    num_exposed: int = 1
+    epoch: Literal["labeled", "exposed"] = "labeled"
+    draw_exposed: bool = False
+    exposed_seen: bool = True
     batch_size: int = 1024
     eval_batch_size: int = 8192
     ranking_batch_size: int = 256
@@ -57,6 +74,10 @@ class ImplicitDataModule(RowsDataModule, ABC):
         "num_unlabeled",
         "sampler",
         "resampler",
+        "num_exposed",
+        "epoch",
+        "draw_exposed",
+        "exposed_seen",
         "batch_size",
         "eval_batch_size",
         "ranking_batch_size",
@@ -65,8 +86,11 @@ class ImplicitDataModule(RowsDataModule, ABC):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.num_unlabeled < 0:
-            raise ValueError(f"num_unlabeled must be at least 0, got {self.num_unlabeled}.")
+        for name in ("num_unlabeled", "num_exposed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}.")
+        if self.epoch not in ("labeled", "exposed"):
+            raise ValueError(f"epoch must be 'labeled' or 'exposed', got {self.epoch!r}.")
         if self.resampler is not None and self.num_unlabeled == 0:
             raise ValueError(
                 "resampler compares with unlabeled items: num_unlabeled is 0, raise it."
@@ -91,7 +115,8 @@ class ImplicitDataModule(RowsDataModule, ABC):
             )
         sampler = self.sampler if self.sampler is not None else UniformSampler()
         facts = self.training_facts()
-        sampler.start_fit(facts)
+        drawable = facts._replace(exposed_users=None, exposed_items=None)
+        sampler.start_fit(drawable if self.draw_exposed else facts)
         if self.resampler is not None:
             self.resampler.start_fit(facts)
         self.active_sampler = sampler
@@ -110,28 +135,47 @@ class ImplicitDataModule(RowsDataModule, ABC):
         shares = getattr(strategy, "distributed_sampler_kwargs", {"rank": 0, "num_replicas": 1})
         return shares["rank"], shares["num_replicas"]
 
-    def train_dataloader(self) -> TrainLoader:
-        """Batches of labeled rows: the supervised part, then the meta part."""
+    def train_dataloader(self) -> TrainLoader | ExposedEpochLoader:
+        """Labeled rows, the supervised part, then the meta part, with exposed rows beside.
+
+        With ``epoch="exposed"`` one pass over the exposed rows, and no parts.
+        """
         rank, world_size = self._shard
         # overfit_batches means the same rows every epoch; Lightning cannot tell our loader so.
         overfit = self.trainer is not None and self.trainer.overfit_batches != 0  # type: ignore[attr-defined]
+        where: _Where = {"rank": rank, "world_size": world_size, "shuffle": not overfit}
+        labeled, exposed = self.rows.labeled(), self._exposed()
+        if self.epoch == "exposed":
+            if exposed is None:
+                raise ValueError(
+                    "epoch='exposed' passes over exposed rows, but there are none to train on: use "
+                    "epoch='labeled', num_exposed above 0, or data with rows that carry no label."
+                )
+            return ExposedEpochLoader(
+                labeled, exposed, self.batch_size, self.num_exposed, self.seed, **where
+            )
+        meta = torch.from_numpy(self.rows.meta)
         return TrainLoader(
-            self.rows.labeled(),
-            torch.from_numpy(self.rows.meta),
-            batch_size=self.batch_size,
-            seed=self.seed,
-            rank=rank,
-            world_size=world_size,
-            shuffle=not overfit,
+            labeled,
+            meta,
+            self.batch_size,
+            self.seed,
+            **where,
+            exposed=exposed,
+            num_exposed=self.num_exposed,
         )
+
+    def _exposed(self) -> ExposedRows | None:
+        rows = self.rows.exposed_rows
+        return self.interactions.exposed(rows) if len(rows) and self.num_exposed else None
 
     def val_dataloader(self) -> list[EvalLoader | RankingLoader]:
         """Labeled validation rows, and users whose unseen items are to be ranked."""
-        return self._evaluation_loaders(VAL, seen=self.rows.parts == TRAIN)
+        return self._evaluation_loaders(VAL, self.rows.seen(VAL, self.exposed_seen))
 
     def test_dataloader(self) -> list[EvalLoader | RankingLoader]:
         """As :meth:`val_dataloader`, with the test rows; validation rows count as seen."""
-        return self._evaluation_loaders(TEST, seen=self.rows.parts != TEST)
+        return self._evaluation_loaders(TEST, self.rows.seen(TEST, self.exposed_seen))
 
     def _evaluation_loaders(
         self, part: int, seen: NDArray[np.bool_]
@@ -153,8 +197,10 @@ class ImplicitDataModule(RowsDataModule, ABC):
             users = np.arange(data.num_users)
         else:
             users = data.user_ids.encode(self.predict_users, name="user")
-        everything = np.ones(len(data), dtype=bool)
-        return self._ranking_loader(torch.from_numpy(users), everything, ~everything)
+        nothing = np.zeros(len(data), dtype=bool)
+        return self._ranking_loader(
+            torch.from_numpy(users), self.rows.seen(TEST + 1, self.exposed_seen), nothing
+        )
 
     def _ranking_loader(
         self,

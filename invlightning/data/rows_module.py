@@ -4,7 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_info
@@ -28,15 +28,18 @@ class RowsDataModule(pl.LightningDataModule, ABC):
     Args:
         positive_threshold: A rating above it is a true positive. None where ratings are 0 or 1
             already, or where the table has none; then every pair is a positive.
-        negative_threshold: A rating at or below it is a true negative; ratings between the two
-            thresholds are dropped. None means ``positive_threshold``: nothing is dropped.
+        negative_threshold: A rating at or below it is a true negative; rows rated between the two
+            thresholds are exposed rows. None means ``positive_threshold``: nothing lies between.
+        drop_between: Drops the rows between the thresholds instead.
         min_user_count: Users with fewer rows are removed, repeatedly, together with
             ``min_item_count`` (a k-core). 0 keeps all.
         min_item_count: Items with fewer rows are removed. 0 keeps all.
         split: How rows are divided into training, validation and test. None takes the default of
             the data set, for most a random 80/10/10 split.
-        labeled_fraction: Share of the training labels that is kept, in (0, 1]; the other pairs
-            become unlabeled. Small values give the extremely sparse regime.
+        labeled_fraction: Share of the training labels that is kept, in (0, 1]; the others are
+            hidden. Small values give the extremely sparse regime.
+        hidden: What becomes of the rows whose label is hidden: ``exposed`` rows, seen and judged by
+            nobody, or ``unseen`` pairs, as if nobody had met them.
         meta_fraction: Share of the training rows, in [0, 1), that forms the meta part: it comes
             last in an epoch, and an inverse gradient with ``schedule="phased"`` acts on it. Other
             modules train on it as on any row.
@@ -54,10 +57,12 @@ class RowsDataModule(pl.LightningDataModule, ABC):
 
     positive_threshold: float | None = None
     negative_threshold: float | None = None
+    drop_between: bool = False
     min_user_count: int = 0
     min_item_count: int = 0
     split: Split | None = None
     labeled_fraction: float = 1.0
+    hidden: Literal["exposed", "unseen"] = "exposed"
     meta_fraction: float = 0.1
     seed: int = 42
     cache: bool | str = True
@@ -67,12 +72,23 @@ class RowsDataModule(pl.LightningDataModule, ABC):
 
     # Settings that act on prepared rows; all others decide which rows there are.
     _later: ClassVar[frozenset[str]] = frozenset(
-        {"split", "labeled_fraction", "meta_fraction", "seed", "cache", "num_users", "num_items"}
+        {
+            "split",
+            "labeled_fraction",
+            "hidden",
+            "meta_fraction",
+            "seed",
+            "cache",
+            "num_users",
+            "num_items",
+        }
     )
 
     def __post_init__(self) -> None:
         super().__init__()
         check_shares(self.labeled_fraction, self.meta_fraction)
+        if self.hidden not in ("exposed", "unseen"):
+            raise ValueError(f"hidden must be 'exposed' or 'unseen', got {self.hidden!r}.")
         self._rows: SplitRows | None = None
 
     @abstractmethod
@@ -136,6 +152,7 @@ class RowsDataModule(pl.LightningDataModule, ABC):
             self.load_rows(),
             self.split or self.default_split(),
             labeled_fraction=self.labeled_fraction,
+            hidden=self.hidden,
             meta_fraction=self.meta_fraction,
             seed=self.seed,
         )
@@ -164,6 +181,7 @@ class RowsDataModule(pl.LightningDataModule, ABC):
             self.read(),
             positive_threshold=self.positive_threshold,
             negative_threshold=self.negative_threshold,
+            drop_between=self.drop_between,
             min_user_count=self.min_user_count,
             min_item_count=self.min_item_count,
         )

@@ -5,6 +5,7 @@ on the order of rows.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -198,8 +199,28 @@ class Split(Specified, ABC):
         """Returns the part of each row: ``(N,)`` 0 training, 1 validation, 2 test."""
 
 
+def divided_alike(
+    interactions: Interactions, divide: Callable[[NDArray[Any], NDArray[Any]], Parts]
+) -> Parts:
+    """Divides labeled and exposed rows each by themselves, so that both keep their shares.
+
+    Args:
+        interactions: The rows.
+        divide: Gives the parts of rows by their users and items.
+
+    Returns:
+        ``(N,)`` parts.
+    """
+    parts = np.zeros(len(interactions), dtype=np.uint8)
+    labeled = interactions.is_labeled
+    for kind in (labeled, ~labeled):
+        if kind.any():
+            parts[kind] = divide(interactions.users[kind], interactions.items[kind])
+    return parts
+
+
 class RandomSplit(Split):
-    """All rows at random; see :func:`random_split`.
+    """All rows at random, labeled and exposed ones alike; see :func:`random_split`.
 
     Args:
         val: Share of validation rows.
@@ -216,7 +237,10 @@ class RandomSplit(Split):
 
     def __call__(self, interactions: Interactions) -> Parts:
         """Returns the part of each row."""
-        return random_split(interactions.users, interactions.items, self.val, self.test, self.seed)
+        return divided_alike(
+            interactions,
+            lambda users, items: random_split(users, items, self.val, self.test, self.seed),
+        )
 
 
 class UserRandomSplit(RandomSplit):
@@ -224,8 +248,10 @@ class UserRandomSplit(RandomSplit):
 
     def __call__(self, interactions: Interactions) -> Parts:
         """Returns the part of each row."""
-        users, items = interactions.users, interactions.items
-        return user_random_split(users, items, self.val, self.test, self.seed)
+        return divided_alike(
+            interactions,
+            lambda users, items: user_random_split(users, items, self.val, self.test, self.seed),
+        )
 
 
 def _timestamps(interactions: Interactions, split: Split) -> NDArray[np.int64]:
@@ -237,16 +263,44 @@ def _timestamps(interactions: Interactions, split: Split) -> NDArray[np.int64]:
     return interactions.timestamps
 
 
-class LeaveLastOut(Split):
-    """The last row of each user is for test, the one before for validation.
+def follow_in_time(interactions: Interactions, parts: Parts) -> Parts:
+    """Gives exposed rows to the part that their user has reached by then.
 
-    See :func:`leave_last_out`.
+    Args:
+        interactions: The rows, with times.
+        parts: ``(N,)`` parts, of which those of labeled rows count.
+
+    Returns:
+        ``(N,)`` parts; an exposed row at or after the first held-out row of its user belongs to
+        that row's part, any other to training.
+    """
+    assert interactions.timestamps is not None
+    exposed = ~interactions.is_labeled
+    users, times = interactions.users, interactions.timestamps
+    followed = parts.copy()
+    followed[exposed] = 0
+    for part in (1, 2):
+        held_out = (parts == part) & ~exposed
+        first = np.full(interactions.num_users, np.iinfo(np.int64).max)
+        np.minimum.at(first, users[held_out], times[held_out])
+        followed[exposed & (times >= first[users])] = part
+    return followed
+
+
+class LeaveLastOut(Split):
+    """The last labeled row of each user is for test, the one before for validation.
+
+    See :func:`leave_last_out`; exposed rows follow in time (:func:`follow_in_time`).
     """
 
     def __call__(self, interactions: Interactions) -> Parts:
         """Returns the part of each row; ValueError without timestamps."""
         times = _timestamps(interactions, self)
-        return leave_last_out(interactions.users, interactions.items, times)
+        labeled = interactions.is_labeled
+        parts = np.zeros(len(interactions), dtype=np.uint8)
+        users, items = interactions.users[labeled], interactions.items[labeled]
+        parts[labeled] = leave_last_out(users, items, times[labeled])
+        return parts if labeled.all() else follow_in_time(interactions, parts)
 
 
 class TemporalSplit(Split):
@@ -294,7 +348,8 @@ class GivenSplit(Split):
             )
         parts = interactions.parts.copy()
         if self.val > 0 and not (parts == 1).any():
-            train = np.flatnonzero(parts == 0)
-            users, items = interactions.users[train], interactions.items[train]
-            parts[train] = random_split(users, items, self.val, 0.0, self.seed)
+            for kind in (interactions.is_labeled, ~interactions.is_labeled):
+                train = np.flatnonzero((parts == 0) & kind)
+                users, items = interactions.users[train], interactions.items[train]
+                parts[train] = random_split(users, items, self.val, 0.0, self.seed)
         return parts

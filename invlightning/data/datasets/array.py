@@ -19,7 +19,8 @@ class ArrayDataModule(ImplicitDataModule):
     Args:
         users: ``(N,)`` user ids, integers or text.
         items: ``(N,)`` item ids.
-        ratings: ``(N,)`` numbers; 0 and 1 need no threshold. None takes every row as a positive.
+        ratings: ``(N,)`` numbers; 0 and 1 need no threshold. None or NaN in a row makes it an
+            exposed row, seen and judged by nobody. None takes every row as a positive.
         timestamps: ``(N,)`` times; needed for splits by time.
         num_users: Number of users; the user ids are then indices ``0 .. num_users-1``. None
             takes any ids and counts those that occur.

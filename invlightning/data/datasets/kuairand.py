@@ -13,6 +13,8 @@ STANDARD = (
     "data/log_standard_4_08_to_4_21_pure.csv",
     "data/log_standard_4_22_to_5_08_pure.csv",
 )
+POSITIVES = ("is_like", "is_follow", "is_forward", "is_comment")
+NEGATIVES = ("is_hate",)
 RANDOM = "data/log_random_4_22_to_5_08_pure.csv"
 
 ARCHIVE = Archive(
@@ -30,23 +32,34 @@ def find_logs(root: str | Path, random_test: bool) -> dict[str, Path]:
     return {member: ARCHIVE.require(root, member) for member in members}
 
 
-def read_kuairand(root: str | Path, label_column: str, random_test: bool) -> RawTable:
+def read_kuairand(root: str | Path, label_column: str | None, random_test: bool) -> RawTable:
     """Reads the logs.
 
     Args:
         root: Folder that holds the unpacked folder, or is it.
-        label_column: Column of 0 and 1 to take as ratings.
+        label_column: Column of 0 and 1 to take as ratings; None labels by several signals.
         random_test: True adds the log of random exposure as the test part.
 
     Returns:
-        Raw ids, ratings 0 or 1 and times in milliseconds; parts only with ``random_test``.
+        Raw ids, ratings 0 or 1 or labels, and times in milliseconds; parts only with
+        ``random_test``.
 
     Raises:
         FileNotFoundError: If a file is not there.
     """
     logs = find_logs(root, random_test)
+    signals = (POSITIVES, NEGATIVES) if label_column is None else ((), ())
     tables = [
-        read_table(path, "user_id", "video_id", label_column, "time_ms") for path in logs.values()
+        read_table(
+            path,
+            "user_id",
+            "video_id",
+            label_column,
+            "time_ms",
+            positive_columns=signals[0],
+            negative_columns=signals[1],
+        )
+        for path in logs.values()
     ]
     parts = [2 if member == RANDOM else 0 for member in logs]
     table = concatenate(tables, parts)
@@ -60,14 +73,17 @@ class KuaiRandDataModule(ImplicitDataModule):
     Args:
         root: Folder that holds the tar.gz or the unpacked folder. What is missing is downloaded
             there.
-        label_column: What makes a positive: ``is_click``, ``long_view``, ``is_like``, ...
+        label_column: The one column whose 1 makes a positive and whose 0 a negative, such as
+            ``is_click`` or ``long_view``. None takes likes, follows, forwards and comments as
+            positives, hates as negatives, and all other videos as exposed: shown, and judged by
+            nobody.
         random_test: True takes the log of random exposure as the test part and, by default, a
             tenth of the standard logs for validation. False leaves it out and splits the standard
             logs.
     """
 
     root: str = "data"
-    label_column: str = "is_click"
+    label_column: str | None = None
     random_test: bool = True
 
     def prepare_data(self) -> None:

@@ -45,17 +45,22 @@ def read_kuairec(root: str | Path, matrix: str) -> RawTable:
 class KuaiRecDataModule(ImplicitDataModule):
     """KuaiRec; a video watched for more than twice its length is a positive.
 
+    One that was left within a tenth of its length is a negative; what lies between was shown, and
+    judged by nobody.
+
     Args:
         root: Folder that holds the zip or the unpacked folder. What is missing is downloaded
             there.
         matrix: ``big`` is sparse as logged; in ``small`` nearly every pair is known, so there is
             next to nothing unlabeled in it.
         positive_threshold: A watch ratio above it is a true positive.
+        negative_threshold: A watch ratio at or below it is a true negative.
     """
 
     root: str = "data"
     matrix: Literal["big", "small"] = "big"
     positive_threshold: float | None = 2.0
+    negative_threshold: float | None = 0.1
 
     def prepare_data(self) -> None:
         """Downloads and unpacks the matrices if they are not there."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
+from invlightning.data.reading.labels import MISSING
 
 # As many scores as this give the threshold of the true positives; more would not move it.
 _THRESHOLD_SCORES = 1_000_000
@@ -130,6 +131,8 @@ class SyntheticDataModule(ImplicitDataModule):
         num_items: Number of items.
         latent_dim: Dimension of the preferences; the more, the harder to learn.
         interactions_per_user: Labeled pairs of each user; sparsity is this by ``num_items``.
+        exposed_per_user: Further pairs that each user sees and does not judge; fewer where they
+            meet labeled ones.
         positive_share: Share of all pairs that are true positives, in (0, 1).
         popularity_exponent: How much more popular items are seen; 0 shows all alike.
         noise: Probability in [0, 0.5] that a label is wrong.
@@ -142,6 +145,7 @@ class SyntheticDataModule(ImplicitDataModule):
     num_items: int = 400
     latent_dim: int = 3
     interactions_per_user: int = 40
+    exposed_per_user: int = 40
     positive_share: float = 0.3
     popularity_exponent: float = 0.7
     noise: float = 0.05
@@ -158,6 +162,11 @@ class SyntheticDataModule(ImplicitDataModule):
             raise ValueError(
                 f"interactions_per_user must be from 1 to num_items ({self.num_items}), got "
                 f"{self.interactions_per_user}."
+            )
+        if not 0 <= self.exposed_per_user <= self.num_items:
+            raise ValueError(
+                f"exposed_per_user must be from 0 to num_items ({self.num_items}), got "
+                f"{self.exposed_per_user}."
             )
         if not 0 < self.positive_share < 1:
             raise ValueError(f"positive_share must be in (0, 1), got {self.positive_share}.")
@@ -194,15 +203,37 @@ class SyntheticDataModule(ImplicitDataModule):
         order = torch.randperm(len(users), generator=generator)
         users, items = users[order], items[order]
         flipped = torch.rand(len(users), generator=generator) < self.noise
-        labels = self.preferences.liked(users, items) ^ flipped
+        labels = (self.preferences.liked(users, items) ^ flipped).char()
+        times = torch.arange(len(users))
+        if self.exposed_per_user:
+            exposed = self._expose(users * self.num_items + items)
+            users = torch.cat([users, exposed // self.num_items])
+            items = torch.cat([items, exposed % self.num_items])
+            labels = torch.cat([labels, torch.full_like(exposed, MISSING, dtype=torch.int8)])
+            generator = torch.Generator().manual_seed(self.seed + 3)
+            times = torch.cat(
+                [times, torch.randint(len(times), exposed.shape, generator=generator)]
+            )
         return RawTable(
             users=users.numpy(),
             items=items.numpy(),
-            ratings=labels.float().numpy(),
-            timestamps=torch.arange(len(users)).numpy(),
+            labels=labels.numpy(),
+            timestamps=times.numpy(),
             num_users=self.num_users,
             num_items=self.num_items,
         )
+
+    def _expose(self, labeled: Tensor) -> Tensor:
+        """Draws pairs, ``user * num_items + item``, that are none of the labeled ones."""
+        users, items = draw_exposure(
+            self.num_users,
+            self.num_items,
+            self.exposed_per_user,
+            self.popularity_exponent,
+            torch.Generator().manual_seed(self.seed + 2),
+        )
+        drawn = users * self.num_items + items
+        return drawn[~torch.isin(drawn, labeled)]
 
     def truth(self, users: Tensor, items: Tensor) -> Tensor:
         """Whether pairs are true positives, free of noise.

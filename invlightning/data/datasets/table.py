@@ -20,7 +20,12 @@ class TableDataModule(ImplicitDataModule):
         path: The table, or its training part where the others are given.
         user_column: Name of the column of user ids, integers or text.
         item_column: Name of the column of item ids.
-        rating_column: Name of the column of ratings. None takes every row as a positive.
+        rating_column: Name of the column of ratings; a row without one is an exposed row, seen and
+            judged by nobody. None takes every row as a positive.
+        positive_columns: Names of columns that tell a positive by 1, instead of ratings, such as
+            ``[is_like, is_follow]``.
+        negative_columns: Names of columns that tell a negative by 1, such as ``[is_hate]``. A row
+            with neither signal is an exposed row; one with both is a negative.
         timestamp_column: Name of the column of times; needed for splits by time.
         val_path: A file with the validation part, with the same columns.
         test_path: A file with the test part. With either file given, the files are the split, and
@@ -36,6 +41,8 @@ class TableDataModule(ImplicitDataModule):
     user_column: str = "user"
     item_column: str = "item"
     rating_column: str | None = None
+    positive_columns: list[str] | None = None
+    negative_columns: list[str] | None = None
     timestamp_column: str | None = None
     val_path: str | None = None
     test_path: str | None = None
@@ -51,6 +58,8 @@ class TableDataModule(ImplicitDataModule):
             self.item_column,
             self.rating_column,
             self.timestamp_column,
+            positive_columns=self.positive_columns or (),
+            negative_columns=self.negative_columns or (),
             separator=self.separator,
             column_names=self.column_names,
         )

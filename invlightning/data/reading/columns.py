@@ -85,22 +85,20 @@ def as_ids(column: Column, name: str) -> Any:
 
 
 def as_ratings(column: Column) -> NDArray[np.float32]:
-    """Returns ratings as float32.
+    """Returns ratings as float32; missing ones (null, NaN, empty) become NaN.
 
     Args:
         column: ``(N,)`` numbers, booleans, or numbers written as text.
 
     Raises:
-        ValueError: If some are missing or are not numbers; says how many and which comes first.
+        ValueError: If some are not numbers; says how many and which comes first.
     """
-    if _is_plain(column, np.float32) and np.isfinite(column).all():
+    if _is_plain(column, np.float32) and not np.isinf(column).any():
         return np.asarray(column)
     ratings = as_arrow(column, "rating")
     mend = "correct them, remove these rows, or name another rating column"
-    missing = pc.is_null(ratings, nan_is_null=True)
-    refuse(missing, "ratings are missing or NaN", mend)
     if pa.types.is_string(ratings.type) or pa.types.is_large_string(ratings.type):
-        wrong = pc.invert(pc.match_substring_regex(ratings, _NUMBER))
+        wrong = pc.invert(pc.match_substring_regex(ratings, _NUMBER)).fill_null(False)
         example = "".join(ratings.filter(wrong)[:1].to_pylist())
         refuse(wrong, f"ratings are not numbers, such as {example!r}", mend)
     if pa.types.is_temporal(ratings.type):
@@ -108,7 +106,7 @@ def as_ratings(column: Column) -> NDArray[np.float32]:
     if pa.types.is_boolean(ratings.type):
         ratings = ratings.cast(pa.int8())
     values: NDArray[np.float32] = ratings.cast(pa.float32(), safe=False).to_numpy()
-    refuse(~np.isfinite(values), "ratings are infinite", mend)
+    refuse(np.isinf(values), "ratings are infinite", mend)
     return values
 
 

@@ -15,10 +15,12 @@ import pyarrow.parquet as pq
 
 from invlightning.data.interactions import RawTable
 from invlightning.data.reading.columns import Column, as_ids, as_ratings, as_timestamps
+from invlightning.data.reading.labels import label_by_signals
 
 _RECBOLE_TYPE = re.compile(r":(token|float)(_seq)?$")
 _SEPARATORS = ("\t", "::", ",", ";", "|", " ")
 _EXACT_IN_FLOAT = 2.0**53
+POSITIVE_SIGNAL, NEGATIVE_SIGNAL = "positive signal ", "negative signal "
 _BLOCK_BYTES = 2**24  # smaller pieces leave holes in memory when columns are freed one by one
 
 
@@ -29,6 +31,8 @@ def read_table(
     rating_column: str | None = None,
     timestamp_column: str | None = None,
     *,
+    positive_columns: Sequence[str] = (),
+    negative_columns: Sequence[str] = (),
     separator: str | None = None,
     column_names: Sequence[str] | None = None,
 ) -> RawTable:
@@ -42,15 +46,19 @@ def read_table(
         path: The file.
         user_column: Name of the column of user ids.
         item_column: Name of the column of item ids.
-        rating_column: Name of the column of ratings. None takes every row as a positive.
+        rating_column: Name of the column of ratings; rows without one are exposed rows. None takes
+            every row as a positive.
         timestamp_column: Name of the column of times. None reads none.
+        positive_columns: Names of columns that tell a positive by 1, instead of ratings.
+        negative_columns: Names of columns that tell a negative by 1. Rows with neither signal are
+            exposed rows, rows with both negatives.
         separator: What stands between columns, one character or ``"::"``. None finds it in the
             first line.
         column_names: Names of all columns, for text without a header line. None takes them from
             the first line.
 
     Returns:
-        The columns: ids int64 or text, ratings float32, timestamps int64.
+        The columns: ids int64 or text, ratings float32 or labels int8, timestamps int64.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -70,12 +78,14 @@ def read_table(
         "timestamps": timestamp_column,
     }
     names = {key: name for key, name in wanted.items() if name is not None}
+    signals = _signal_columns(rating_column, positive_columns, negative_columns)
+    names |= signals
     if path.suffix == ".parquet":
         columns = _read_parquet(path, names)
     else:
         columns = _read_text(path, names, separator, column_names)
     try:
-        return _to_table(columns)
+        return _to_table(columns, signals)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -90,14 +100,39 @@ def _convert(columns: dict[str, Any], key: str, function: Callable[[Column], Any
     return converted
 
 
-def _to_table(columns: dict[str, Any]) -> RawTable:
+def _signal_columns(
+    rating: str | None, positives: Sequence[str], negatives: Sequence[str]
+) -> dict[str, str]:
+    """Keys of the columns of signals and their names."""
+    if negatives and not positives:
+        raise ValueError(
+            f"negative_columns is {list(negatives)} without positive_columns: name the columns "
+            "that tell a positive, such as is_like."
+        )
+    if positives and rating is not None:
+        raise ValueError(
+            f"rating_column is {rating!r} beside positive_columns {list(positives)}: rows are "
+            "labeled by one of them; leave the other out."
+        )
+    found = {f"{POSITIVE_SIGNAL}{name}": name for name in positives}
+    return found | {f"{NEGATIVE_SIGNAL}{name}": name for name in negatives}
+
+
+def _to_table(columns: dict[str, Any], signals: dict[str, str]) -> RawTable:
     if len(columns["users"]) == 0:
         raise ValueError("the table is empty: it has a header but no rows.")
     users = _convert(columns, "users", lambda column: as_ids(column, "user"))
     items = _convert(columns, "items", lambda column: as_ids(column, "item"))
     ratings = _convert(columns, "ratings", as_ratings)
     times = _convert(columns, "timestamps", as_timestamps)
-    return RawTable(users, items, ratings, times)
+    if not signals:
+        return RawTable(users, items, ratings, times)
+    positives, negatives = (
+        {name: columns[key] for key, name in signals.items() if key.startswith(kind)}
+        for kind in (POSITIVE_SIGNAL, NEGATIVE_SIGNAL)
+    )
+    labels, notes = label_by_signals(positives, negatives)
+    return RawTable(users, items, None, times, labels=labels, notes=notes)
 
 
 def _find_columns(names: dict[str, str], found: Sequence[str], path: Path) -> dict[str, int]:
