@@ -40,6 +40,8 @@ class LabeledBatch(NamedTuple):
         exposed_users: ``(E,)`` user indices of rows that were seen and judged by nobody; None where
             the data has none.
         exposed_items: ``(E,)`` their item indices.
+        exposed_drawn_items: ``(E, K)`` items drawn beside the exposed rows, for models of exposure;
+            -1 where there is none; None where none were drawn.
     """
 
     users: Tensor
@@ -51,6 +53,7 @@ class LabeledBatch(NamedTuple):
     seed: int = 0
     exposed_users: Tensor | None = None
     exposed_items: Tensor | None = None
+    exposed_drawn_items: Tensor | None = None
 
 
 class ExposedRows(NamedTuple):
@@ -63,6 +66,21 @@ class ExposedRows(NamedTuple):
 
     users: Tensor
     items: Tensor
+
+
+class RowLogits(NamedTuple):
+    """Logits of all rows of a batch, from one forward pass.
+
+    Attributes:
+        labeled: ``(B,)`` logits of the labeled pairs.
+        drawn: ``(B, K)`` logits of the drawn pairs, or ``(M,)`` of those that exist; None where
+            they were not asked for.
+        exposed: ``(E,)`` logits of the exposed pairs; None where they were not asked for.
+    """
+
+    labeled: Tensor
+    drawn: Tensor | None = None
+    exposed: Tensor | None = None
 
 
 class JointRows(NamedTuple):

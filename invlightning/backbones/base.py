@@ -56,6 +56,40 @@ class Backbone(Specified, nn.Module, ABC):
             ValueError: If the data lacks something that the backbone needs.
         """
 
+    def embedding_tables(self) -> tuple[list[nn.Embedding], list[nn.Embedding]]:
+        """The tables that are looked up by user and those that are looked up by item.
+
+        By default the embeddings of ``num_users`` rows under a name with ``user`` and those of
+        ``num_items`` rows under a name with ``item``. Override it where that is wrong.
+        """
+        found: tuple[list[nn.Embedding], list[nn.Embedding]] = ([], [])
+        sides = zip(found, ("user", "item"), (self.num_users, self.num_items), strict=True)
+        for tables, side, rows in sides:
+            for name, module in self.named_modules():
+                named = side in name.rpartition(".")[2]
+                if isinstance(module, nn.Embedding) and named and len(module.weight) == rows:
+                    tables.append(module)
+        return found
+
+    def embedding_penalty(self, users: Tensor, items: Tensor) -> Tensor:
+        """Mean squared norm of the embeddings that pairs look up, summed over tables; a scalar.
+
+        Args:
+            users: ``(M,)`` user indices.
+            items: ``(M,)`` item indices.
+
+        Raises:
+            ValueError: If the backbone has no tables of users and items.
+        """
+        sides = zip(self.embedding_tables(), (users, items), strict=True)
+        norms = [table(rows).square().sum(-1).mean() for tables, rows in sides for table in tables]
+        if not norms:
+            raise ValueError(
+                f"embedding_l2 finds no tables of users or items in {type(self).__name__}: set it "
+                "to 0, or override embedding_tables."
+            )
+        return torch.stack(norms).sum()
+
     @abstractmethod
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs.

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 
 from invlightning.inverse import Decision, DirectionName
 from invlightning.losses import UnlabeledLoss
-from invlightning.modules.checks import check_averaging
+from invlightning.modules.checks import check_averaging, check_exposed
 from invlightning.modules.driver import InverseGradientDriver, OuterState, Schedule
 from invlightning.modules.inverse_checks import check_optimizers
 from invlightning.modules.trainer_data import start_fit
@@ -29,7 +29,9 @@ class InverseGradientCallback(pl.Callback):
         outer_state: ``fresh`` forgets the state of the optimizer at every inverse gradient step.
         unlabeled_loss: Takes the place of the module's own, over a module with
             ``unlabeled_logits(batch)``: the way to train a labeled-only Recommender with inverse
-            gradients. None uses ``unlabeled_loss(batch)`` of the module.
+            gradients. None uses ``unlabeled_loss(batch)`` of the module, unless there is an
+            exposed loss.
+        exposed_loss: Likewise for exposed rows, over a module with ``exposed_logits(batch)``.
 
     Raises:
         ValueError: At set-up, if the module optimizes manually or lacks the losses.
@@ -45,10 +47,14 @@ class InverseGradientCallback(pl.Callback):
         decision: Decision | None = None,
         outer_state: OuterState = "persistent",
         unlabeled_loss: UnlabeledLoss | None = None,
+        exposed_loss: UnlabeledLoss | None = None,
     ) -> None:
-        self.unlabeled_criterion = unlabeled_loss
+        given = (("unlabeled_logits", unlabeled_loss), ("exposed_logits", exposed_loss))
+        criteria = [(method, loss) for method, loss in given if loss is not None]
+        self.unlabeled_criterion, self.exposed_criterion = unlabeled_loss, exposed_loss
+        self.criteria = [criterion for _, criterion in criteria]
         self.driver = InverseGradientDriver(
-            inner_lr, direction, decision, schedule, outer_state, unlabeled_loss
+            inner_lr, direction, decision, schedule, outer_state, criteria
         )
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -67,9 +73,10 @@ class InverseGradientCallback(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuses several optimizers, and shows the unlabeled loss the training data."""
         check_optimizers(trainer)
-        if self.unlabeled_criterion is not None:
-            start_fit(trainer, self.unlabeled_criterion)
-            self.unlabeled_criterion.to(pl_module.device)  # with all that it made of the data
+        check_exposed(pl_module, self.exposed_criterion)
+        for criterion in self.criteria:
+            start_fit(trainer, criterion)
+            criterion.to(pl_module.device)  # with all that it made of the data
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Tells the unlabeled loss the epoch, which a checkpoint may have left in the middle."""
@@ -82,9 +89,11 @@ class InverseGradientCallback(pl.Callback):
         self._set_epoch(trainer.current_epoch)
 
     def _set_epoch(self, epoch: int) -> None:
-        if self.unlabeled_criterion is not None and self._told_epoch != epoch:
-            self._told_epoch = epoch
-            self.unlabeled_criterion.set_epoch(epoch)
+        if self._told_epoch == epoch:
+            return
+        self._told_epoch = epoch
+        for criterion in self.criteria:
+            criterion.set_epoch(epoch)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int

@@ -28,6 +28,7 @@ from invlightning.data.samplers import (
     PositiveResampler,
     ReinforcedSampler,
     RobustSampler,
+    TrueNegativeSampler,
     UniformSampler,
 )
 from invlightning.data.splits import (
@@ -71,6 +72,7 @@ __all__ = [
     "SyntheticDataModule",
     "TableDataModule",
     "TemporalSplit",
+    "TrueNegativeSampler",
     "UniformSampler",
     "UserRandomSplit",
     "prepare",

@@ -2,6 +2,7 @@
 
 from invlightning.inverse.context import StepContext
 from invlightning.inverse.decisions import BatchSign, Decision, StepRecord
+from invlightning.inverse.direct import Direct
 from invlightning.inverse.directions import DirectionName
 from invlightning.inverse.engine import InverseGradient
 from invlightning.inverse.meta_weight_net import MetaWeightNet
@@ -16,6 +17,7 @@ from invlightning.inverse.unlabeled_rows import UnlabeledRows
 __all__ = [
     "BatchSign",
     "Decision",
+    "Direct",
     "DirectionName",
     "InnerStep",
     "InverseGradient",

@@ -12,12 +12,17 @@ from torch.overrides import TorchFunctionMode
 
 from invlightning.sparse import row_totals
 
+Criterion = Callable[[Tensor], Tensor]
+
 
 class UnlabeledRows:
     """The logits of the unlabeled rows of a batch, as a function of the parameters.
 
     Every look at them starts from the same random numbers, so that dropout drops the same entries
     for the logits, their slopes and their tangents; the generators stay where they were.
+
+    Rows of several kinds, drawn and exposed, each with a loss of its own, stand one kind after the
+    other; the loss is the sum of theirs.
 
     Args:
         module: The module whose parameters move.
@@ -26,21 +31,42 @@ class UnlabeledRows:
         loss: Mean loss of logits: the mean over rows of a function of each logit. A loss whose
             rows also depend on the batch as a whole has a method ``row_losses``, see
             :meth:`losses`.
+        more: Further kinds of rows: the name of a method and its loss.
     """
 
     def __init__(
-        self, module: nn.Module, method: str, batch: Any, loss: Callable[[Tensor], Tensor]
+        self,
+        module: nn.Module,
+        method: str,
+        batch: Any,
+        loss: Criterion,
+        *more: tuple[str, Criterion],
     ) -> None:
         self.module = module
-        self.method = method
         self.batch = batch
-        self.loss = loss
+        self.methods = (method, *(name for name, _ in more))
+        self.criteria = (loss, *(criterion for _, criterion in more))
+        self._sizes: list[int] = []
 
     def logits(self) -> Tensor:
         """Logits of the unlabeled rows, any shape, with a graph."""
         with _same_numbers(self.module):
-            logits: Tensor = getattr(self.module, self.method)(self.batch)
-        return logits
+            kinds = [getattr(self.module, name)(self.batch) for name in self.methods]
+        self._sizes = [kind.numel() for kind in kinds]
+        return kinds[0] if len(kinds) == 1 else torch.cat([kind.flatten() for kind in kinds])
+
+    def loss(self, logits: Tensor) -> Tensor:
+        """Sum of the mean losses of the kinds of rows, a scalar.
+
+        Args:
+            logits: Those of :meth:`logits`.
+        """
+        if len(self.criteria) == 1:
+            return self.criteria[0](logits)
+        kinds = zip(self.criteria, torch.split(logits, self._sizes), strict=True)
+        # A kind without a row in this batch says nothing.
+        losses = [loss(rows) for loss, rows in kinds if len(rows)]
+        return torch.stack(losses).sum() if losses else logits.sum()
 
     def slopes(self, logits: Tensor) -> Tensor:
         """Derivative of the loss of each row in its logit, without a graph.
@@ -65,12 +91,10 @@ class UnlabeledRows:
             logits: Those of :meth:`logits`.
         """
         logits = logits.detach()
-        own: Callable[[Tensor], Tensor] | None = getattr(self.loss, "row_losses", None)
-        if own is not None:
-            return own(logits).detach()
-        if not logits.numel():
-            return logits
-        return torch.vmap(self.loss)(logits.flatten()).detach().view_as(logits)
+        if len(self.criteria) == 1:
+            return _row_losses(self.criteria[0], logits)
+        kinds = zip(self.criteria, torch.split(logits, self._sizes), strict=True)
+        return torch.cat([_row_losses(loss, rows) for loss, rows in kinds])
 
     def tangent(
         self, parameters: Sequence[Tensor], displacement: Sequence[Tensor | None]
@@ -98,7 +122,7 @@ class UnlabeledRows:
                 by_rows[id(p)] = row_totals(v)
             elif v is not None:
                 dense[f"module.{names[id(p)]}"] = v.to_dense()
-        call = _Call(self.module, self.method)
+        call = _Call(self.module, self.methods)
         with forward_ad.dual_level(), torch.no_grad(), _same_numbers(self.module):
             duals = {
                 name: forward_ad.make_dual(call.get_parameter(name).detach(), v)  # type: ignore[no-untyped-call]
@@ -108,6 +132,15 @@ class UnlabeledRows:
                 logits = torch.func.functional_call(call, duals, (self.batch,))
             derivative = forward_ad.unpack_dual(logits).tangent  # type: ignore[no-untyped-call]
         return torch.zeros_like(logits) if derivative is None else derivative
+
+
+def _row_losses(loss: Criterion, logits: Tensor) -> Tensor:
+    own: Criterion | None = getattr(loss, "row_losses", None)
+    if own is not None:
+        return own(logits).detach()
+    if not logits.numel():
+        return logits
+    return torch.vmap(loss)(logits.flatten()).detach().view_as(logits)
 
 
 def _same_numbers(module: nn.Module) -> AbstractContextManager[Any]:
@@ -154,13 +187,13 @@ class _RowTangents(TorchFunctionMode):
 
 
 class _Call(nn.Module):
-    """Makes a method of a module the forward of another, as ``functional_call`` wants it."""
+    """Makes methods of a module the forward of another, as ``functional_call`` wants it."""
 
-    def __init__(self, module: nn.Module, method: str) -> None:
+    def __init__(self, module: nn.Module, methods: Sequence[str]) -> None:
         super().__init__()
         self.module = module
-        self.method = method
+        self.methods = methods
 
     def forward(self, batch: Any) -> Tensor:
-        logits: Tensor = getattr(self.module, self.method)(batch)
-        return logits
+        kinds: list[Tensor] = [getattr(self.module, name)(batch) for name in self.methods]
+        return kinds[0] if len(kinds) == 1 else torch.cat([kind.flatten() for kind in kinds])

@@ -7,12 +7,15 @@ from invlightning.losses.bpr import BPRLoss
 from invlightning.losses.debiased_contrastive import DebiasedContrastiveLoss
 from invlightning.losses.generalized_cross_entropy import GeneralizedCrossEntropy
 from invlightning.losses.inverse_dual import InverseDualLoss
+from invlightning.losses.labeled_pairwise import LabeledPairwiseLoss
 from invlightning.losses.naive_negative import NaiveNegativeLoss
 from invlightning.losses.non_negative_pu import NonNegativePULoss
 from invlightning.losses.pooled_rows import PooledRowsLoss
+from invlightning.losses.pseudo_label import PseudoLabelLoss
 from invlightning.losses.relevance import RelevanceLoss
 from invlightning.losses.reweighted import ReweightedLoss
 from invlightning.losses.sampled_softmax import SampledSoftmaxLoss
+from invlightning.losses.soft_label import SoftLabel
 from invlightning.losses.symmetric_cross_entropy import SymmetricCrossEntropy
 from invlightning.losses.truncated import TruncatedLoss
 
@@ -24,12 +27,15 @@ __all__ = [
     "InverseDualLoss",
     "JointLoss",
     "LabeledLoss",
+    "LabeledPairwiseLoss",
     "NaiveNegativeLoss",
     "NonNegativePULoss",
     "PooledRowsLoss",
+    "PseudoLabelLoss",
     "RelevanceLoss",
     "ReweightedLoss",
     "SampledSoftmaxLoss",
+    "SoftLabel",
     "SymmetricCrossEntropy",
     "TruncatedLoss",
     "UnlabeledLoss",

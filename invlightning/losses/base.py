@@ -44,6 +44,19 @@ class LabeledLoss(Loss):
             labels: ``(B,)`` 0 or 1.
         """
 
+    def of_rows(self, logits: Tensor, labels: Tensor, users: Tensor) -> Tensor:
+        """Returns the mean loss of rows whose users are known, as training calls it.
+
+        Override it in a loss that compares rows of a user.
+
+        Args:
+            logits: ``(B,)`` scores.
+            labels: ``(B,)`` 0 or 1.
+            users: ``(B,)`` user indices.
+        """
+        loss: Tensor = self(logits, labels)
+        return loss
+
 
 class UnlabeledLoss(Loss):
     """A loss on drawn rows that nobody judged."""

@@ -132,6 +132,42 @@ def require_unlabeled(batch: LabeledBatch) -> Tensor:
     return batch.unlabeled_items
 
 
+def require_exposed(batch: LabeledBatch) -> tuple[Tensor, Tensor]:
+    """Users and items ``(E,)`` of the exposed rows of a batch.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    if batch.exposed_users is None or batch.exposed_items is None:
+        raise ValueError(
+            "the batch has no exposed rows: use data with rows that carry no label and num_exposed "
+            "above 0, or train without an exposed loss."
+        )
+    return batch.exposed_users, batch.exposed_items
+
+
+def check_exposed(module: pl.LightningModule, criterion: object | None) -> None:
+    """Checks that there are exposed rows for a loss of exposed rows.
+
+    Args:
+        module: The module in training.
+        criterion: That loss; None asks for none.
+
+    Raises:
+        ValueError: If a data module of ours has no exposed training rows.
+    """
+    data = implicit_data(module.trainer)
+    if criterion is None or data is None:
+        return
+    if not len(data.rows.exposed_rows) or data.num_exposed == 0:
+        raise ValueError(
+            f"{type(criterion).__name__} is to train on exposed rows, but the data has "
+            f"{len(data.rows.exposed_rows)} of them and num_exposed is {data.num_exposed}: use "
+            "data with rows that carry no label (or labeled_fraction below 1), or leave the loss "
+            "on exposed rows out."
+        )
+
+
 def varies_in_training(backbone: nn.Module) -> bool:
     """Whether the logits of a backbone may differ between training and evaluation mode.
 

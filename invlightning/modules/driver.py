@@ -1,6 +1,6 @@
 """Inverse gradient steps driven by a Lightning trainer: what the mixin and the callback share."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -19,6 +19,7 @@ from invlightning.inverse import (
     StepRecord,
 )
 from invlightning.inverse.unlabeled_rows import UnlabeledRows
+from invlightning.losses import UnlabeledLoss
 from invlightning.modules.checks import sparse_tables
 from invlightning.modules.inverse_checks import (
     check_decision,
@@ -26,11 +27,11 @@ from invlightning.modules.inverse_checks import (
     check_phases,
     check_strategy,
 )
+from invlightning.modules.training import loss_of
 from invlightning.optim import RowSparseAdam
 
 Schedule = Literal["phased", "every_batch"]
 OuterState = Literal["persistent", "fresh"]
-Criterion = Callable[[Tensor], Tensor]
 
 
 class InverseGradientDriver:
@@ -43,8 +44,9 @@ class InverseGradientDriver:
         schedule: ``every_batch`` takes a step on every batch, ``phased`` on those of the meta part.
         outer_state: ``fresh`` forgets the state of the optimizer at every step, ``persistent``
             keeps it.
-        criterion: Loss of ``unlabeled_logits(batch)`` in place of the module's own
-            ``unlabeled_loss(batch)``.
+        criteria: Losses in place of the module's own ``unlabeled_loss(batch)``, each with the name
+            of the method that gives its logits: ``unlabeled_logits`` for drawn pairs,
+            ``exposed_logits`` for exposed ones. Empty takes those of the module.
 
     Raises:
         ValueError: If an argument is unknown or out of its range.
@@ -57,7 +59,7 @@ class InverseGradientDriver:
         decision: Decision | None,
         schedule: Schedule,
         outer_state: OuterState,
-        criterion: Criterion | None = None,
+        criteria: Sequence[tuple[str, UnlabeledLoss]] = (),
     ) -> None:
         if schedule not in ("phased", "every_batch"):
             raise ValueError(f"schedule must be 'phased' or 'every_batch', got {schedule!r}.")
@@ -65,7 +67,7 @@ class InverseGradientDriver:
             raise ValueError(f"outer_state must be 'persistent' or 'fresh', got {outer_state!r}.")
         decision = decision if decision is not None else BatchSign()
         self.engine = InverseGradient(inner_lr, direction, decision)
-        self.schedule, self.outer_state, self.criterion = schedule, outer_state, criterion
+        self.schedule, self.outer_state, self.criteria = schedule, outer_state, criteria
 
     def check(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Refuses modules and trainers with which the steps cannot work, at set-up.
@@ -74,10 +76,10 @@ class InverseGradientDriver:
             ValueError: If the module lacks a loss, the strategy keeps copies of the parameters, or
                 a phased schedule finds no meta part.
         """
-        source = "unlabeled_loss" if self.criterion is None else "unlabeled_logits"
-        check_losses(module, "labeled_loss", source)
+        sources = [method for method, _ in self.criteria] or ["unlabeled_loss"]
+        check_losses(module, "labeled_loss", *sources)
         check_strategy(trainer)
-        check_decision(self.engine.decision, module, self.criterion)
+        check_decision(self.engine.decision, module, self._kinds(module))
         check_phases(trainer, self.schedule)
 
     def step(
@@ -144,18 +146,28 @@ class InverseGradientDriver:
         return bool(batch.is_meta)
 
     def _unlabeled_loss(self, module: Any, batch: Any) -> Tensor:
-        if self.criterion is None:
+        if not self.criteria:
             loss: Tensor = module.unlabeled_loss(batch)
             return loss
-        logits: Tensor = module.unlabeled_logits(batch)
-        return self.criterion(logits) if logits.numel() else logits.sum()
+        losses = [loss_of(c, getattr(module, method)(batch)) for method, c in self.criteria]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _kinds(self, module: Any) -> list[tuple[str, Any]]:
+        """The kinds of unlabeled rows: the method that gives their logits, and their loss."""
+        if self.criteria:
+            return list(self.criteria)
+        own = (
+            ("unlabeled_logits", getattr(module, "unlabeled_criterion", None)),
+            ("exposed_logits", getattr(module, "exposed_criterion", None)),
+        )
+        return [(method, criterion) for method, criterion in own if criterion is not None]
 
     def _rows(self, module: Any, batch: Any) -> UnlabeledRows | None:
         """The unlabeled rows one by one, for the decisions that look at them."""
         if not self.engine.decision.looks_at_rows:
             return None
-        criterion = self.criterion if self.criterion is not None else module.unlabeled_criterion
-        return UnlabeledRows(module, "unlabeled_logits", batch, criterion)
+        (method, criterion), *more = self._kinds(module)
+        return UnlabeledRows(module, method, batch, criterion, *more)
 
 
 def _risk(module: Any, batch: Any) -> Tensor:

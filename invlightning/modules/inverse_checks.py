@@ -1,11 +1,11 @@
 """Checks at set-up of what inverse gradients cannot work with, each in one clear sentence."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
-from torch import Tensor
 
 from invlightning.inverse import Decision
 from invlightning.modules.trainer_data import implicit_data
@@ -54,14 +54,14 @@ def check_strategy(trainer: pl.Trainer) -> None:
 
 
 def check_decision(
-    decision: Decision, module: pl.LightningModule, criterion: Callable[[Tensor], Tensor] | None
+    decision: Decision, module: pl.LightningModule, kinds: Sequence[tuple[str, Any]]
 ) -> None:
     """Checks that a decision about single rows finds them, and parameters it can differentiate in.
 
     Args:
         decision: Judges the steps.
         module: The module in training, attached to its trainer.
-        criterion: The loss of unlabeled logits in place of the module's own, if there is one.
+        kinds: The kinds of unlabeled rows: the method that gives their logits, and their loss.
 
     Raises:
         ValueError: If such a decision meets a module without unlabeled logits, or
@@ -70,8 +70,7 @@ def check_decision(
     if not decision.looks_at_rows:
         return
     name = type(decision).__name__
-    criterion = criterion if criterion is not None else getattr(module, "unlabeled_criterion", None)
-    if criterion is None or not callable(getattr(module, "unlabeled_logits", None)):
+    if not kinds or not all(callable(getattr(module, method, None)) for method, _ in kinds):
         raise ValueError(
             f"{name} looks at every unlabeled row: {type(module).__name__} must define "
             "unlabeled_logits(batch) and unlabeled_criterion, a loss of logits; or use BatchSign."

@@ -155,7 +155,8 @@ class InverseGradientMixin(_Module):
         """An inverse gradient step where the schedule has one, then an outer step.
 
         Returns:
-            The labeled loss, divided by ``accumulate_grad_batches``, without a graph.
+            The labeled loss and what is minimized beside it, divided by
+            ``accumulate_grad_batches``, without a graph.
         """
         trainer = self.trainer
         optimizer = self.optimizers()
@@ -171,7 +172,9 @@ class InverseGradientMixin(_Module):
             loss = self._take_loss()
         waits = not steps and isinstance(trainer.strategy, ParallelStrategy)
         with trainer.strategy.block_backward_sync() if waits else nullcontext():  # type: ignore[attr-defined]
-            loss = (loss if loss is not None else self.labeled_loss(batch)) / window
+            loss = loss if loss is not None else self.labeled_loss(batch)
+            further = self.further_loss(batch)
+            loss = (loss if further is None else loss + further) / window
             self.manual_backward(loss)
         if steps:
             optimizer.step()
@@ -180,6 +183,15 @@ class InverseGradientMixin(_Module):
         if is_last:
             step_schedulers(self, self._watches, "epoch")
         return loss.detach()
+
+    def further_loss(self, batch: Any) -> Tensor | None:
+        """What the outer step minimizes beside the labeled loss; nothing unless overridden.
+
+        A module to the right of the mixin that defines it is asked.
+        """
+        own = getattr(super(), "further_loss", None)
+        found: Tensor | None = own(batch) if own is not None else None
+        return found
 
     def _take_loss(self) -> Tensor | None:
         """The labeled loss where the inner step ended, if it is known with its graph."""
@@ -239,7 +251,8 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
             ``functools.partial`` of one.
         labeled_loss: Loss on labeled rows, and the risk that judges the candidates. None means
             ``BinaryCrossEntropy()``.
-        unlabeled_loss: Loss whose gradient is tried. None means ``InverseDualLoss()``.
+        unlabeled_loss: Loss on drawn pairs whose gradient is tried. None leaves them out if there
+            is an exposed loss, and else means ``InverseDualLoss()``.
         optimizer: Builds the outer optimizer from the parameters. None means Adam with learning
             rate 1e-3.
         lr_scheduler: Builds a scheduler from the optimizer, stepped every epoch. None keeps the
@@ -259,6 +272,10 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
             and ``recommend`` return.
         item_chunk: Items scored at a time in a full-catalogue ranking; bounds its memory.
         compile: Whether the backbone is compiled, in place; the first steps then take minutes.
+        exposed_loss: Loss on exposed rows whose gradient is tried, with that of the drawn pairs if
+            both are given. None leaves them out.
+        embedding_l2: Weight of the mean squared norm of the embeddings that a batch looks up, in
+            the outer step; no part of the risk.
 
     Raises:
         ValueError: At set-up, if the data module has no meta part for ``phased``, or the Trainer
@@ -283,11 +300,15 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
         top_k: int = 20,
         item_chunk: int = 65536,
         compile: bool = False,
+        exposed_loss: UnlabeledLoss | None = None,
+        embedding_l2: float = 0.0,
     ) -> None:
+        if unlabeled_loss is None and exposed_loss is None:
+            unlabeled_loss = InverseDualLoss()
         super().__init__(
             backbone=backbone,
             labeled_loss=labeled_loss,
-            unlabeled_loss=unlabeled_loss if unlabeled_loss is not None else InverseDualLoss(),
+            unlabeled_loss=unlabeled_loss,
             optimizer=optimizer,
             lr_scheduler=lr_scheduler,
             num_users=num_users,
@@ -296,6 +317,8 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
             top_k=top_k,
             item_chunk=item_chunk,
             compile=compile,
+            exposed_loss=exposed_loss,
+            embedding_l2=embedding_l2,
         )
         self.inner_lr, self.direction, self.decision = inner_lr, direction, decision
         self.schedule, self.outer_state = schedule, outer_state

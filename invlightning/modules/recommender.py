@@ -9,15 +9,13 @@ from torch import Tensor
 
 from invlightning.backbones import Backbone
 from invlightning.losses import BinaryCrossEntropy, JointLoss, LabeledLoss, UnlabeledLoss
-from invlightning.losses.base import Loss
 from invlightning.modules.checks import (
     check_averaging,
+    check_exposed,
     check_monitors,
     check_sparse_backend,
     check_sparse_optimizer,
-    require_unlabeled,
 )
-from invlightning.modules.evaluation import EvaluatedModule
 from invlightning.modules.resume import ResumableModule
 from invlightning.modules.sparse_clipping import SparseClippingModule
 from invlightning.modules.trainer_data import (
@@ -25,8 +23,8 @@ from invlightning.modules.trainer_data import (
     implicit_data,
     start_fit,
 )
+from invlightning.modules.training import TrainedModule
 from invlightning.specs import Specified, import_path, to_spec
-from invlightning.types import JointRows, LabeledBatch
 
 if TYPE_CHECKING:
     from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -34,12 +32,13 @@ if TYPE_CHECKING:
 BackboneCallable = Callable[[int, int], Backbone]
 
 
-class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedModule):
-    """Trains a backbone on labeled rows and, with an unlabeled loss, on unlabeled ones.
+class Recommender(Specified, ResumableModule, SparseClippingModule, TrainedModule):
+    """Trains a backbone on labeled rows and, with further losses, on drawn and exposed ones.
 
-    The training loss is ``labeled_loss + unlabeled_loss``, each a mean over its rows. Without an
-    unlabeled loss this is the labeled-only control. A ``joint_loss`` takes the place of both
-    where a method looks at labeled and unlabeled rows together.
+    The training loss is ``labeled_loss + unlabeled_loss + exposed_loss``, each a mean over its
+    rows, from one forward pass. With a labeled loss alone this is the labeled-only control. A
+    ``joint_loss`` takes the place of the first two where a method looks at labeled and drawn rows
+    together.
 
     Evaluation reports both views: the labeled rows (``val_auc``, ``val_gauc``,
     ``val_ndcg@10``, ``val_mrr``, ``val_harm@10``, ``val_log_loss``) and the full catalogue of
@@ -50,8 +49,7 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         backbone: Builds the network from ``(num_users, num_items)``: a Backbone class, or
             ``functools.partial`` of one.
         labeled_loss: Loss on labeled rows. None means ``BinaryCrossEntropy()``.
-        unlabeled_loss: Loss on unlabeled rows. None trains on labeled rows only.
-        joint_loss: Loss on labeled and unlabeled rows together, instead of the two above.
+        unlabeled_loss: Loss on drawn pairs, which never met. None leaves them out.
         optimizer: Builds the optimizer from the parameters. None means Adam with learning rate
             1e-3.
         lr_scheduler: Builds a scheduler from the optimizer, stepped every epoch. None keeps the
@@ -62,12 +60,19 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         top_k: Cut-off k of the full-catalogue metrics, and the number of items that ``predict``
             and :meth:`recommend` return.
         item_chunk: Items scored at a time in a full-catalogue ranking; bounds its memory.
+        joint_loss: Loss on labeled and drawn rows together, instead of the two losses above.
         compile: Whether the backbone is compiled, in place; the first steps then take minutes.
+        exposed_loss: Loss on exposed rows, which were seen and judged by nobody. None leaves them
+            out.
+        embedding_l2: Weight of the mean squared norm of the embeddings that a batch looks up:
+            labeled, drawn and exposed rows alike, biases too. With few labels it decides more than
+            the method.
 
     Raises:
         TypeError: If ``backbone`` is an instance, or an argument cannot be written to a
             checkpoint.
-        ValueError: If ``joint_loss`` is given beside another loss.
+        ValueError: If ``joint_loss`` is given beside one of the losses it replaces, or
+            ``embedding_l2`` is negative.
     """
 
     _told_epoch: int | None = None  # so that the losses hear of every epoch once
@@ -86,8 +91,12 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         item_chunk: int = 65536,
         joint_loss: JointLoss | None = None,
         compile: bool = False,
+        exposed_loss: UnlabeledLoss | None = None,
+        embedding_l2: float = 0.0,
     ) -> None:
         super().__init__(label_cutoff, top_k, item_chunk)
+        if not embedding_l2 >= 0:
+            raise ValueError(f"embedding_l2 must be at least 0, got {embedding_l2}.")
         if joint_loss is not None and (labeled_loss is not None or unlabeled_loss is not None):
             raise ValueError("joint_loss takes the place of labeled_loss and unlabeled_loss.")
         if isinstance(backbone, torch.nn.Module):
@@ -99,7 +108,9 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         self.build_backbone = backbone
         self.labeled_criterion = labeled_loss if labeled_loss is not None else BinaryCrossEntropy()
         self.unlabeled_criterion = unlabeled_loss
+        self.exposed_criterion = exposed_loss
         self.joint_criterion = joint_loss
+        self.embedding_l2 = embedding_l2
         self.build_optimizer = optimizer
         self.build_lr_scheduler = lr_scheduler
         self.num_users, self.num_items = num_users, num_items
@@ -130,7 +141,8 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
         if stage == "fit":
             check_monitors(self.trainer)
             check_averaging(self)
-            start_fit(self.trainer, getattr(self, "backbone", None), *self._criteria())
+            check_exposed(self, self.exposed_criterion)
+            start_fit(self.trainer, getattr(self, "backbone", None), *self.criteria())
 
     def _adopt_sizes(self, data: Any) -> None:
         for name in ("num_users", "num_items"):
@@ -164,10 +176,6 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
             start_fit(self._trainer, self.backbone)
         self.hparams.update(num_users=self.num_users, num_items=self.num_items)
 
-    def _criteria(self) -> list[Loss]:
-        found = (self.labeled_criterion, self.unlabeled_criterion, self.joint_criterion)
-        return [criterion for criterion in found if criterion is not None]
-
     def get_extra_state(self) -> Tensor:
         """The sizes ``(2,)``: part of the state dict, see :meth:`set_extra_state`."""
         return torch.tensor([self.num_users or 0, self.num_items or 0])
@@ -197,71 +205,6 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
 
     # ----------------------------------------------------------------------------- training
 
-    def labeled_loss(self, batch: LabeledBatch) -> Tensor:
-        """Mean loss on the labeled rows, a scalar."""
-        loss: Tensor = self.labeled_criterion(self(batch.users, batch.items), batch.labels)
-        return loss
-
-    def unlabeled_logits(self, batch: LabeledBatch) -> Tensor:
-        """Logits of the unlabeled pairs.
-
-        Args:
-            batch: A batch with unlabeled items.
-
-        Returns:
-            ``(B, K)``; or ``(M,)``, without the pairs that do not exist, if the batch has a mask.
-
-        Raises:
-            ValueError: If the batch has no unlabeled items.
-        """
-        users, items = batch.users.unsqueeze(1), require_unlabeled(batch)
-        if batch.unlabeled_mask is None:
-            return self.forward(users, items)
-        mask = batch.unlabeled_mask
-        return self.forward(users.expand_as(items)[mask], items[mask])
-
-    def unlabeled_loss(self, batch: LabeledBatch) -> Tensor:
-        """Mean loss on the unlabeled rows, a scalar; zero if the batch has none.
-
-        Raises:
-            ValueError: If the module was built without an unlabeled loss.
-        """
-        if self.unlabeled_criterion is None:
-            raise ValueError(f"{type(self).__name__} was built without an unlabeled_loss.")
-        logits = self.unlabeled_logits(batch)
-        loss: Tensor = self.unlabeled_criterion(logits) if logits.numel() else logits.sum()
-        return loss
-
-    def joint_loss(self, batch: LabeledBatch) -> Tensor:
-        """Mean joint loss on labeled and unlabeled rows, a scalar.
-
-        Raises:
-            ValueError: If the module was built without a joint loss or the batch has no unlabeled
-                items.
-        """
-        if self.joint_criterion is None:
-            raise ValueError(f"{type(self).__name__} was built without a joint_loss.")
-        drawn = require_unlabeled(batch).clamp(min=0)  # -1 marks that there is no item
-        rows = JointRows(
-            self.forward(batch.users, batch.items),
-            batch.labels,
-            batch.items,
-            self.forward(batch.users.unsqueeze(1), drawn),
-            drawn,
-            batch.unlabeled_mask,
-        )
-        loss: Tensor = self.joint_criterion(rows)
-        return loss
-
-    def training_step(self, batch: LabeledBatch, batch_idx: int) -> Tensor:
-        """Labeled loss plus unlabeled loss, or the joint loss."""
-        if self.joint_criterion is not None:
-            return self.joint_loss(batch)
-        loss = self.labeled_loss(batch)
-        if self.unlabeled_criterion is not None:
-            loss = loss + self.unlabeled_loss(batch)
-        return loss
-
     def on_train_start(self) -> None:
         """Tells the losses the epoch, which a checkpoint may have left in the middle."""
         super().on_train_start()
@@ -275,7 +218,7 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, EvaluatedMod
     def _set_epoch(self) -> None:
         if self._told_epoch != self.current_epoch:
             self._told_epoch = self.current_epoch
-            for criterion in self._criteria():
+            for criterion in self.criteria():
                 criterion.set_epoch(self.current_epoch)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:

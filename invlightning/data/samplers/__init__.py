@@ -14,6 +14,7 @@ from invlightning.data.samplers.popularity import PopularitySampler
 from invlightning.data.samplers.positive_resampler import PositiveResampler
 from invlightning.data.samplers.reinforced import ReinforcedSampler
 from invlightning.data.samplers.robust import RobustSampler
+from invlightning.data.samplers.true_negative import TrueNegativeSampler
 from invlightning.data.samplers.uniform import UniformSampler
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "PositiveResampler",
     "ReinforcedSampler",
     "RobustSampler",
+    "TrueNegativeSampler",
     "UniformSampler",
 ]

@@ -15,6 +15,7 @@ from invlightning.losses.functional.cross_entropy import (
     cross_entropy,
     naive_negative_loss,
     reweighted_cross_entropy,
+    soft_label_loss,
     truncated_cross_entropy,
 )
 from invlightning.losses.functional.inverse_dual import (
@@ -22,6 +23,7 @@ from invlightning.losses.functional.inverse_dual import (
     inverse_dual_weights,
     log_softplus,
 )
+from invlightning.losses.functional.pairwise import labeled_pairwise_loss
 from invlightning.losses.functional.positive_unlabeled import non_negative_risk, relevance_risk
 from invlightning.losses.functional.reduction import Reduction, as_float, mean_where, reduce
 from invlightning.losses.functional.robust import (
@@ -38,6 +40,7 @@ __all__ = [
     "generalized_cross_entropy",
     "inverse_dual_loss",
     "inverse_dual_weights",
+    "labeled_pairwise_loss",
     "log_softplus",
     "mean_where",
     "naive_negative_loss",
@@ -46,6 +49,7 @@ __all__ = [
     "relevance_risk",
     "reweighted_cross_entropy",
     "sampled_softmax",
+    "soft_label_loss",
     "symmetric_cross_entropy",
     "truncated_cross_entropy",
 ]
