@@ -16,7 +16,13 @@ from invlightning.data import (
 from invlightning.inverse import Decision
 from invlightning.loading import load
 from invlightning.losses import JointLoss, LabeledLoss, UnlabeledLoss
-from invlightning.modules import InverseGradientMixin, InverseGradientRecommender, Recommender
+from invlightning.modules import (
+    EntireSpaceInverseGradientRecommender,
+    EntireSpaceRecommender,
+    InverseGradientMixin,
+    InverseGradientRecommender,
+    Recommender,
+)
 
 __version__ = "0.1.0"
 
@@ -25,6 +31,8 @@ __all__ = [
     "Backbone",
     "CoatDataModule",
     "Decision",
+    "EntireSpaceInverseGradientRecommender",
+    "EntireSpaceRecommender",
     "ImplicitDataModule",
     "InverseGradientMixin",
     "InverseGradientRecommender",

@@ -161,6 +161,14 @@ class TrainingFacts(NamedTuple):
         negative = self.labels <= 0
         return self.users[negative], self.items[negative]
 
+    def as_exposure(self) -> "TrainingFacts":
+        """All rows, labeled and exposed, as positives: what models of exposure learn from."""
+        users, items = self.observed()
+        times = self.timestamps if len(users) == len(self.users) else None
+        labels = torch.ones(len(users))
+        found = self._replace(users=users, items=items, labels=labels, timestamps=times)
+        return found._replace(exposed_users=None, exposed_items=None)
+
     def observed(self) -> tuple[Tensor, Tensor]:
         """Users and items of all rows, labeled and exposed."""
         if self.exposed_users is None or self.exposed_items is None:

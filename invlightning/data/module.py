@@ -227,13 +227,29 @@ class ImplicitDataModule(RowsDataModule, ABC):
             return self._with_draws(batch)
 
     def _with_draws(self, batch: LabeledBatch) -> LabeledBatch:
-        items = self.draw_unlabeled(batch)
+        observed = self._observed(batch)
+        items = self.draw_unlabeled(observed)
+        items, beside = items[: len(batch.users)], items[len(batch.users) :]
         mask = items >= 0 if self.active_sampler.has_saturated_users else None
         batch = batch._replace(unlabeled_items=items, unlabeled_mask=mask)
+        if observed is not batch:
+            batch = batch._replace(exposed_drawn_items=beside)
         if self.resampler is None or self._generator is None:
             return batch
         resampler = self.resampler.to(items.device)
         return batch._replace(items=resampler.draw(batch, self._draw(self._generator)))
+
+    def _observed(self, batch: LabeledBatch) -> LabeledBatch:
+        """The rows to draw beside: the labeled ones and, for models of exposure, exposed ones."""
+        model = self.trainer.lightning_module if self.trainer else None
+        wanted = getattr(model, "draws_beside_exposed", False)
+        if not wanted or batch.exposed_users is None or batch.exposed_items is None:
+            return batch
+        return batch._replace(
+            users=torch.cat([batch.users, batch.exposed_users]),
+            items=torch.cat([batch.items, batch.exposed_items]),
+            labels=torch.cat([batch.labels, batch.labels.new_ones(len(batch.exposed_users))]),
+        )
 
     def draw_unlabeled(self, batch: LabeledBatch) -> Tensor:
         """Draws the unlabeled items of a batch; its seed decides about everything random.

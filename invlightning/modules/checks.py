@@ -146,6 +146,20 @@ def require_exposed(batch: LabeledBatch) -> tuple[Tensor, Tensor]:
     return batch.exposed_users, batch.exposed_items
 
 
+def check_draws(module: pl.LightningModule) -> None:
+    """Checks that pairs are drawn, which tell what was not seen.
+
+    Raises:
+        ValueError: If a data module of ours draws none.
+    """
+    data = implicit_data(module.trainer)
+    if data is not None and data.num_unlabeled == 0:
+        raise ValueError(
+            f"{type(module).__name__} compares what was seen with drawn pairs, but num_unlabeled "
+            "is 0: set it to 1 or more."
+        )
+
+
 def check_exposed(module: pl.LightningModule, criterion: object | None) -> None:
     """Checks that there are exposed rows for a loss of exposed rows.
 

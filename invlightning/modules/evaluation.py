@@ -89,14 +89,22 @@ class EvaluatedModule(pl.LightningModule):
             self.log_dict(defined, sync_dist=True)
             metrics.reset()
 
-    def _top_unseen(self, batch: RankingBatch) -> tuple[Tensor, Tensor]:
-        def score_range(start: int, stop: int) -> Tensor:
-            if (start, stop) == (0, self.backbone.num_items):
-                return self.backbone.score_all(batch.users)
-            return self.backbone.score_range(batch.users, start, stop)
+    def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
+        """Scores by which the catalogue is ranked.
 
+        Args:
+            users: ``(B,)`` user indices.
+            start: First item.
+            stop: One past the last item.
+
+        Returns:
+            ``(B, stop - start)`` scores.
+        """
+        return scores_of(self.backbone, users, start, stop)
+
+    def _top_unseen(self, batch: RankingBatch) -> tuple[Tensor, Tensor]:
         return top_unseen(
-            score_range,
+            lambda start, stop: self.score_range(batch.users, start, stop),
             self.backbone.num_items,
             self.top_k,
             batch.seen_rows,
@@ -155,3 +163,10 @@ class EvaluatedModule(pl.LightningModule):
         stored = Vocabularies()
         stored.load_state_dict(checkpoint.get("vocabularies", {}))
         self.vocabularies.merge(stored)
+
+
+def scores_of(backbone: Backbone, users: Tensor, start: int, stop: int) -> Tensor:
+    """Scores of a range of items, by ``score_all`` where it is the whole catalogue."""
+    if (start, stop) == (0, backbone.num_items):
+        return backbone.score_all(users)
+    return backbone.score_range(users, start, stop)

@@ -1,4 +1,4 @@
-"""Inverse Gradient through Lightning's manual optimization: the mixin and the ready module."""
+"""Inverse Gradient through Lightning's manual optimization: a mixin for any module."""
 
 import warnings
 from collections.abc import Callable
@@ -7,18 +7,15 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 from torch.optim import Optimizer
 
 from invlightning.inverse import Decision, DirectionName, StepRecord
-from invlightning.losses import InverseDualLoss, LabeledLoss, UnlabeledLoss
-from invlightning.modules.checks import check_averaging, check_callbacks, varies_in_training
+from invlightning.modules.checks import check_averaging, check_callbacks
 from invlightning.modules.driver import InverseGradientDriver, OuterState, Schedule
 from invlightning.modules.inverse_checks import check_optimizers, check_own_step
-from invlightning.modules.recommender import BackboneCallable, Recommender
 from invlightning.modules.scheduling import (
     Watches,
     check_schedulers,
@@ -232,101 +229,3 @@ class InverseGradientMixin(_Module):
         self._resumed_metrics = checkpoint.get("watched_metrics", {})
         if "decision" in checkpoint:
             self.driver.load_state_dict(checkpoint["decision"])
-
-
-class InverseGradientRecommender(InverseGradientMixin, Recommender):
-    """A recommender trained with inverse gradients.
-
-    On the supervised part of an epoch it takes plain steps on the labeled loss. On the meta part
-    (``schedule="phased"``) or on every batch (``schedule="every_batch"``) it first tries the direct
-    step, the inverse step and none along the gradient of the unlabeled loss, goes to the one with
-    the lowest labeled loss, and takes the plain step from there.
-
-    Reference: Lin et al., Inverse Learning with Extremely Sparse Feedback for Recommendation,
-    WSDM 2024 (arXiv 2311.08302), Inverse Gradient. Departures from the released code: gradients
-    are zeroed between steps, and the optimizer keeps its state (``outer_state="fresh"`` does not).
-
-    Args:
-        backbone: Builds the network from ``(num_users, num_items)``: a Backbone class, or
-            ``functools.partial`` of one.
-        labeled_loss: Loss on labeled rows, and the risk that judges the candidates. None means
-            ``BinaryCrossEntropy()``.
-        unlabeled_loss: Loss on drawn pairs whose gradient is tried. None leaves them out if there
-            is an exposed loss, and else means ``InverseDualLoss()``.
-        optimizer: Builds the outer optimizer from the parameters. None means Adam with learning
-            rate 1e-3.
-        lr_scheduler: Builds a scheduler from the optimizer, stepped every epoch. None keeps the
-            learning rate.
-        num_users: Number of users U. None takes it from the data module.
-        num_items: Number of items I. None takes it from the data module.
-        inner_lr: Length of the inner step.
-        direction: Rule of the inner step: ``adam`` (first step of a fresh Adam), ``sgd`` or
-            ``sign``.
-        schedule: ``phased`` (a supervised pass, then inverse gradients on the meta part of the
-            data) or ``every_batch`` (inverse gradients on every batch).
-        decision: Judges the step. None means one choice a batch, as in the paper.
-        outer_state: ``persistent`` keeps the state of the optimizer; ``fresh`` forgets it at
-            every inverse gradient step, as the released code does.
-        label_cutoff: Cut-off k of NDCG and HARM on labeled rows.
-        top_k: Cut-off k of the full-catalogue metrics, and the number of items that ``predict``
-            and ``recommend`` return.
-        item_chunk: Items scored at a time in a full-catalogue ranking; bounds its memory.
-        compile: Whether the backbone is compiled, in place; the first steps then take minutes.
-        exposed_loss: Loss on exposed rows whose gradient is tried, with that of the drawn pairs if
-            both are given. None leaves them out.
-        embedding_l2: Weight of the mean squared norm of the embeddings that a batch looks up, in
-            the outer step; no part of the risk.
-
-    Raises:
-        ValueError: At set-up, if the data module has no meta part for ``phased``, or the Trainer
-            uses what inverse gradients cannot work with; the message names the alternative.
-    """
-
-    def __init__(
-        self,
-        backbone: BackboneCallable,
-        labeled_loss: LabeledLoss | None = None,
-        unlabeled_loss: UnlabeledLoss | None = None,
-        optimizer: OptimizerCallable | None = None,
-        lr_scheduler: LRSchedulerCallable | None = None,
-        num_users: int | None = None,
-        num_items: int | None = None,
-        inner_lr: float = 1e-3,
-        direction: DirectionName = "adam",
-        schedule: Schedule = "phased",
-        decision: Decision | None = None,
-        outer_state: OuterState = "persistent",
-        label_cutoff: int = 10,
-        top_k: int = 20,
-        item_chunk: int = 65536,
-        compile: bool = False,
-        exposed_loss: UnlabeledLoss | None = None,
-        embedding_l2: float = 0.0,
-    ) -> None:
-        if unlabeled_loss is None and exposed_loss is None:
-            unlabeled_loss = InverseDualLoss()
-        super().__init__(
-            backbone=backbone,
-            labeled_loss=labeled_loss,
-            unlabeled_loss=unlabeled_loss,
-            optimizer=optimizer,
-            lr_scheduler=lr_scheduler,
-            num_users=num_users,
-            num_items=num_items,
-            label_cutoff=label_cutoff,
-            top_k=top_k,
-            item_chunk=item_chunk,
-            compile=compile,
-            exposed_loss=exposed_loss,
-            embedding_l2=embedding_l2,
-        )
-        self.inner_lr, self.direction, self.decision = inner_lr, direction, decision
-        self.schedule, self.outer_state = schedule, outer_state
-        _ = self.driver  # refuses wrong values now, not at set-up
-
-    def on_fit_start(self) -> None:
-        """Finds out whether a risk can be the loss of the outer step."""
-        super().on_fit_start()
-        labeled_loss: Any = type(self).labeled_loss
-        is_own = labeled_loss is not Recommender.labeled_loss
-        self.varies_in_training = is_own or varies_in_training(self.backbone)

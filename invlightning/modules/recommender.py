@@ -32,6 +32,26 @@ if TYPE_CHECKING:
 BackboneCallable = Callable[[int, int], Backbone]
 
 
+def check_factory(backbone: object, name: str) -> None:
+    """Refuses what does not build a backbone.
+
+    Args:
+        backbone: What was given.
+        name: The argument it was given as.
+
+    Raises:
+        TypeError: If it is an instance of a network, or cannot be called.
+    """
+    if isinstance(backbone, torch.nn.Module) or not callable(backbone):
+        kind = type(backbone).__name__
+        what = f"an instance of {kind}" if isinstance(backbone, torch.nn.Module) else repr(backbone)
+        raise TypeError(
+            f"{name} is {what}: pass the class of a backbone, or functools.partial of it, such as "
+            "functools.partial(invlightning.backbones.GMF, embedding_dim=32); the sizes come from "
+            "the data."
+        )
+
+
 class Recommender(Specified, ResumableModule, SparseClippingModule, TrainedModule):
     """Trains a backbone on labeled rows and, with further losses, on drawn and exposed ones.
 
@@ -99,11 +119,7 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, TrainedModul
             raise ValueError(f"embedding_l2 must be at least 0, got {embedding_l2}.")
         if joint_loss is not None and (labeled_loss is not None or unlabeled_loss is not None):
             raise ValueError("joint_loss takes the place of labeled_loss and unlabeled_loss.")
-        if isinstance(backbone, torch.nn.Module):
-            raise TypeError(
-                f"backbone is an instance of {type(backbone).__name__}: pass the class, or "
-                f"functools.partial({type(backbone).__name__}, ...); the sizes come from the data."
-            )
+        check_factory(backbone, "backbone")
         self._save_specs()
         self.build_backbone = backbone
         self.labeled_criterion = labeled_loss if labeled_loss is not None else BinaryCrossEntropy()

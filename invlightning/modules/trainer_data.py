@@ -26,12 +26,15 @@ def train_labels(data: ImplicitDataModule) -> Tensor:
     return data.rows.labeled().labels
 
 
-def start_fit(trainer: pl.Trainer, *learners: Backbone | Loss | None) -> None:
+def start_fit(
+    trainer: pl.Trainer, *learners: Backbone | Loss | None, observed: bool = False
+) -> None:
     """Shows the training data to whatever wants to see it before training.
 
     Args:
         trainer: Without a data module of ours that is set up, nothing is shown.
         learners: Backbones and losses; None is passed over.
+        observed: Whether they learn of exposure: all rows, labeled and exposed, as positives.
     """
     data = implicit_data(trainer)
     bases = (Backbone.start_fit, Loss.start_fit)
@@ -39,5 +42,6 @@ def start_fit(trainer: pl.Trainer, *learners: Backbone | Loss | None) -> None:
     if data is None or not data.is_set_up or not wanting:
         return
     facts = data.training_facts()
+    facts = facts.as_exposure() if observed else facts
     for learner in wanting:
         learner.start_fit(facts)

@@ -77,7 +77,9 @@ def test_weights_are_those_of_an_outer_forward(monkeypatch):
     """Bit for bit. Seen to fail when the loss of the first candidate was kept."""
     kept, again = recommender(), recommender()
     train(kept)
-    monkeypatch.setattr("invlightning.modules.inverse_gradient.varies_in_training", lambda _: True)
+    monkeypatch.setattr(
+        "invlightning.modules.inverse_recommenders.varies_in_training", lambda _: True
+    )
     assert train(again) == [5] * 6
     assert_equal(kept, again)
 
