@@ -24,12 +24,15 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", ".* of the unlabeled rows are annotated")
 
 
-def quiet_trainer(epochs: int, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
+def quiet_trainer(
+    epochs: int, callbacks: Sequence[pl.Callback], checkpoints: bool = True
+) -> pl.Trainer:
     """A Trainer on the CPU that prints and writes nothing but its checkpoints.
 
     Args:
         epochs: Most epochs to train.
         callbacks: What else happens.
+        checkpoints: Whether checkpoints are written.
     """
     return pl.Trainer(
         accelerator="cpu",
@@ -37,6 +40,7 @@ def quiet_trainer(epochs: int, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
         max_epochs=epochs,
         num_sanity_val_steps=0,
         callbacks=list(callbacks),
+        enable_checkpointing=checkpoints,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,

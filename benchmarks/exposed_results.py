@@ -1,0 +1,94 @@
+"""Tables and the picture of :mod:`benchmarks.exposed`."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.resumable import mean_and_deviation
+
+CONTROL = "labeled only"
+SHOWN = {
+    "test_auc": "AUC",
+    "test_gauc": "GAUC",
+    "test_ndcg": "NDCG@20",
+    "annotation_auc": "annotation AUC",
+}
+
+
+def report(rows: pd.DataFrame, best: pd.DataFrame, path: Path) -> None:
+    """Writes a table a share of the labels: means, deviations and paired differences.
+
+    Args:
+        rows: All runs.
+        best: The chosen setting of each arm and share.
+        path: The Markdown file.
+    """
+    merged = rows.merge(best[["arm", "share", "l2", "lr"]], on=["arm", "share", "l2", "lr"])
+    merged = merged[merged.inner_lr == merged.inner_lr.mode()[0]]
+    parts = [_table(share, group) for share, group in merged.groupby("share", sort=True)]
+    path.write_text("\n\n".join(parts) + "\n")
+    print(path.read_text())
+
+
+def _table(share: float, rows: pd.DataFrame) -> str:
+    control = rows[rows.arm == CONTROL].set_index("seed").test_auc
+    head = [*SHOWN.values(), f"AUC - {CONTROL}", "L2", "learning rate", "epoch"]
+    lines = [
+        f"### {share:.0%} of the labels",
+        "",
+        "| arm | " + " | ".join(head) + " |",
+        "|---" * (len(head) + 1) + "|",
+    ]
+    for arm, group in rows.groupby("arm", sort=False):
+        cells = [mean_and_deviation(group[name]) for name in SHOWN]
+        difference = group.set_index("seed").test_auc - control
+        cells.append("" if arm == CONTROL else _signed(100 * difference))
+        first = group.iloc[0]
+        cells += [f"{first.l2:g}", f"{first.lr:g}", f"{group.epoch.median():.0f}"]
+        shown = [cell.replace("nan ± nan", "") for cell in cells]
+        lines.append(f"| {arm} | " + " | ".join(shown) + " |")
+    return "\n".join(lines)
+
+
+def _signed(points: pd.Series) -> str:
+    return f"{points.mean():+.2f} ± {points.std():.2f} points"
+
+
+def plot_lengths(rows: pd.DataFrame, folder: Path) -> None:
+    """Draws AUC against the length of the inner step, and what inverse gradients chose below.
+
+    Args:
+        rows: Runs of ``Direct`` and of inverse gradients at several lengths.
+        folder: Where the PNG goes.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(6.5, 5.5), sharex=True, height_ratios=[2, 1], layout="constrained"
+    )
+    labels = {
+        "entire space + Direct": "always followed (Direct)",
+        "entire space + IG": "inverse gradient (chooses)",
+    }
+    for (arm, label), color in zip(labels.items(), ("#b2182b", "#2166ac"), strict=True):
+        found = rows[rows.arm == arm].groupby("inner_lr").test_auc
+        mean, deviation = found.mean(), found.std()
+        above.plot(mean.index, mean, marker="o", label=label, color=color)
+        above.fill_between(mean.index, mean - deviation, mean + deviation, alpha=0.2, color=color)
+    above.set(ylabel="test AUC of labeled rows", title="MovieLens 100K, 10 % of the labels")
+    above.legend()
+    shares = rows[rows.arm == "entire space + IG"].groupby("inner_lr")[
+        ["none", "inverse", "direct"]
+    ]
+    below.stackplot(
+        shares.mean().index,
+        shares.mean().T,
+        labels=["none", "inverse", "direct"],
+        colors=["#d9d9d9", "#f4a582", "#92c5de"],
+    )
+    below.set(xscale="log", xlabel="length of the inner step", ylabel="share of steps", ylim=(0, 1))
+    below.legend(loc="lower left")
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
+    figure.savefig(folder / "exposed_lengths.png", dpi=150)
+    plt.close(figure)
