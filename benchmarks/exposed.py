@@ -2,9 +2,9 @@
 
 Ratings above 2 are positives, the split is random (80/10/10), and a share of the training labels is
 kept; the other training rows are exposed rows. Every arm is biased matrix factorization of
-dimension 32 with Adam and batches of 1,024; L2 and learning rate of every arm are chosen from one grid by the
-mean validation AUC of two seeds, and the epoch of every run by its validation AUC. Runs that are
-finished are kept in a CSV, so a study goes on where it was interrupted.
+dimension 32 with Adam and batches of 1,024; L2 and learning rate of every arm are chosen from one
+grid by the mean validation AUC of two seeds, and the epoch of every run by its validation AUC.
+Runs that are finished are kept in a CSV, so a study goes on where it was interrupted.
 """
 
 import argparse
