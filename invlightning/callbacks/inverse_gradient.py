@@ -73,7 +73,7 @@ class InverseGradientCallback(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuses several optimizers, and shows the unlabeled loss the training data."""
         check_optimizers(trainer)
-        check_exposed(pl_module, self.exposed_criterion)
+        check_exposed(trainer, self.exposed_criterion)
         for criterion in self.criteria:
             start_fit(trainer, criterion)
             criterion.to(pl_module.device)  # with all that it made of the data

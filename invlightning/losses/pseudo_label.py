@@ -123,7 +123,7 @@ class PseudoLabelLoss(UnlabeledLoss, ABC):
         """
         if self._epoch < self.start_epoch:
             return 0.0 * as_float(logits)
-        return self.weight * soft_label_loss(logits, self.weights(logits), "none")
+        return self.weight * soft_label_loss(logits, self.weights(logits), reduction="none")
 
     def estimated_prior(self) -> float | Tensor | None:
         """The prior as a number, a 0-dim tensor or None.

@@ -160,17 +160,17 @@ def check_draws(module: pl.LightningModule) -> None:
         )
 
 
-def check_exposed(module: pl.LightningModule, criterion: object | None) -> None:
+def check_exposed(trainer: pl.Trainer, criterion: object | None) -> None:
     """Checks that there are exposed rows for a loss of exposed rows.
 
     Args:
-        module: The module in training.
+        trainer: The trainer, with its data module.
         criterion: That loss; None asks for none.
 
     Raises:
         ValueError: If a data module of ours has no exposed training rows.
     """
-    data = implicit_data(module.trainer)
+    data = implicit_data(trainer)
     if criterion is None or data is None:
         return
     if not len(data.rows.exposed_rows) or data.num_exposed == 0:

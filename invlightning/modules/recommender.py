@@ -157,7 +157,7 @@ class Recommender(Specified, ResumableModule, SparseClippingModule, TrainedModul
         if stage == "fit":
             check_monitors(self.trainer)
             check_averaging(self)
-            check_exposed(self, self.exposed_criterion)
+            check_exposed(self.trainer, self.exposed_criterion)
             start_fit(self.trainer, getattr(self, "backbone", None), *self.criteria())
 
     def _adopt_sizes(self, data: Any) -> None:

@@ -19,6 +19,7 @@ MASK[2] = False  # a row without any unlabeled pair
 OF_ROWS = {
     "cross_entropy": partial(functional.cross_entropy, LOGITS, LABELS),
     "naive_negative_loss": partial(functional.naive_negative_loss, LOGITS),
+    "soft_label_loss": partial(functional.soft_label_loss, LOGITS, LABELS / 3),
     "inverse_dual_loss": partial(functional.inverse_dual_loss, LOGITS, prior=0.2),
     "reweighted_cross_entropy": partial(
         functional.reweighted_cross_entropy, LOGITS, LABELS, alpha=0.3

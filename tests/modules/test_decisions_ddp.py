@@ -150,8 +150,8 @@ def test_sharded_parameters_are_refused(make):
     model.trainer = make_trainer(devices=2, strategy=ModelParallelStrategy(2, 1))
     message = "use strategy='ddp', or BatchSign"
     with pytest.raises(ValueError, match=message):
-        check_decision(make(), model, model.unlabeled_criterion)
-    check_decision(BatchSign(), model, None)
+        check_decision(make(), model, [("unlabeled_logits", model.unlabeled_criterion)])
+    check_decision(BatchSign(), model, [])
     model.decision = make()
     model.configure_callbacks()
     with pytest.raises(ValueError, match=message):

@@ -132,7 +132,7 @@ class SyntheticDataModule(ImplicitDataModule):
         latent_dim: Dimension of the preferences; the more, the harder to learn.
         interactions_per_user: Labeled pairs of each user; sparsity is this by ``num_items``.
         exposed_per_user: Further pairs that each user sees and does not judge; fewer where they
-            meet labeled ones.
+            meet labeled ones or the catalogue ends.
         positive_share: Share of all pairs that are true positives, in (0, 1).
         popularity_exponent: How much more popular items are seen; 0 shows all alike.
         noise: Probability in [0, 0.5] that a label is wrong.
@@ -163,11 +163,8 @@ class SyntheticDataModule(ImplicitDataModule):
                 f"interactions_per_user must be from 1 to num_items ({self.num_items}), got "
                 f"{self.interactions_per_user}."
             )
-        if not 0 <= self.exposed_per_user <= self.num_items:
-            raise ValueError(
-                f"exposed_per_user must be from 0 to num_items ({self.num_items}), got "
-                f"{self.exposed_per_user}."
-            )
+        if self.exposed_per_user < 0:
+            raise ValueError(f"exposed_per_user must be at least 0, got {self.exposed_per_user}.")
         if not 0 < self.positive_share < 1:
             raise ValueError(f"positive_share must be in (0, 1), got {self.positive_share}.")
         if self.popularity_exponent < 0:
@@ -228,7 +225,7 @@ class SyntheticDataModule(ImplicitDataModule):
         users, items = draw_exposure(
             self.num_users,
             self.num_items,
-            self.exposed_per_user,
+            min(self.exposed_per_user, self.num_items),
             self.popularity_exponent,
             torch.Generator().manual_seed(self.seed + 2),
         )

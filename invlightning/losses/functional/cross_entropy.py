@@ -35,24 +35,6 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, reduction: Reduction = "mea
     return F.binary_cross_entropy_with_logits(scores, labels.to(scores.dtype), reduction=reduction)
 
 
-def soft_label_loss(logits: Tensor, labels: Tensor, reduction: Reduction = "mean") -> Tensor:
-    """Cross entropy towards soft labels: w L+ + (1 - w) L-, whose derivative in s is p - w.
-
-    Args:
-        logits: Scores of unlabeled pairs, any shape.
-        labels: Soft labels w in [0, 1], constants of the differentiation, the same shape.
-        reduction: ``mean`` and ``sum`` give a scalar, ``none`` the shape of ``logits``.
-
-    Returns:
-        The loss; float32 for half precision, else of the dtype of ``logits``.
-
-    Raises:
-        ValueError: If ``reduction`` is unknown.
-    """
-    scores = as_float(logits)
-    return F.binary_cross_entropy_with_logits(scores, labels.detach(), reduction=reduction)
-
-
 def naive_negative_loss(logits: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Cross entropy that calls every unlabeled pair a negative: L- = softplus(s).
 
