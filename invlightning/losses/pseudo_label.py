@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from invlightning.losses.base import UnlabeledLoss
-from invlightning.losses.functional import as_float, soft_label_loss
+from invlightning.losses.functional import as_float, cross_entropy
 from invlightning.types import TrainingFacts
 
 Prior = float | Literal["labeled"] | None
@@ -107,7 +107,7 @@ class PseudoLabelLoss(UnlabeledLoss, ABC):
         """
         if self._epoch < self.start_epoch:
             return (0.0 * as_float(logits)).sum()  # keeps the graph, so that backward works
-        return self.weight * soft_label_loss(logits, self.weights(logits))
+        return self.weight * cross_entropy(logits, self.weights(logits))
 
     def row_losses(self, logits: Tensor) -> Tensor:
         """Returns the loss of each row, of which :meth:`forward` is the mean.
@@ -123,7 +123,7 @@ class PseudoLabelLoss(UnlabeledLoss, ABC):
         """
         if self._epoch < self.start_epoch:
             return 0.0 * as_float(logits)
-        return self.weight * soft_label_loss(logits, self.weights(logits), reduction="none")
+        return self.weight * cross_entropy(logits, self.weights(logits), reduction="none")
 
     def estimated_prior(self) -> float | Tensor | None:
         """The prior as a number, a 0-dim tensor or None.

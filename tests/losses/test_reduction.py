@@ -19,7 +19,6 @@ MASK[2] = False  # a row without any unlabeled pair
 OF_ROWS = {
     "cross_entropy": partial(functional.cross_entropy, LOGITS, LABELS),
     "naive_negative_loss": partial(functional.naive_negative_loss, LOGITS),
-    "soft_label_loss": partial(functional.soft_label_loss, LOGITS, LABELS / 3),
     "inverse_dual_loss": partial(functional.inverse_dual_loss, LOGITS, prior=0.2),
     "reweighted_cross_entropy": partial(
         functional.reweighted_cross_entropy, LOGITS, LABELS, alpha=0.3
@@ -42,6 +41,9 @@ OTHERS = {
     "truncated_cross_entropy": partial(
         functional.truncated_cross_entropy, LOGITS, LABELS, torch.tensor(0.2)
     ),
+    "labeled_pairwise_loss": partial(
+        functional.labeled_pairwise_loss, LOGITS, LABELS, torch.arange(24) % 5
+    ),
     "relevance_risk": partial(functional.relevance_risk, LOGITS, LABELS, torch.full((24,), 0.5)),
 }
 PAIRS = {name: partial(loss, POSITIVES, DRAWN) for name, loss in OF_PAIRS.items()}
@@ -51,7 +53,8 @@ ALL = OF_ROWS | PAIRS | OTHERS
 @pytest.mark.parametrize("name", ALL)
 def test_sum_is_that_of_the_rows(name):
     rows = ALL[name](reduction="none")
-    assert rows.shape == (POSITIVES if name in OF_PAIRS else LOGITS).shape
+    shape = (POSITIVES if name in OF_PAIRS else LOGITS).shape
+    assert rows.shape == ((24, 24) if name == "labeled_pairwise_loss" else shape)
     assert torch.allclose(ALL[name](reduction="sum"), rows.sum(), rtol=1e-12)
 
 

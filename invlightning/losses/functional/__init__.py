@@ -15,7 +15,6 @@ from invlightning.losses.functional.cross_entropy import (
     cross_entropy,
     naive_negative_loss,
     reweighted_cross_entropy,
-    soft_label_loss,
     truncated_cross_entropy,
 )
 from invlightning.losses.functional.inverse_dual import (
@@ -49,7 +48,6 @@ __all__ = [
     "relevance_risk",
     "reweighted_cross_entropy",
     "sampled_softmax",
-    "soft_label_loss",
     "symmetric_cross_entropy",
     "truncated_cross_entropy",
 ]

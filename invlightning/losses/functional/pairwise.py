@@ -3,10 +3,12 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from invlightning.losses.functional.reduction import as_float, mean_where
+from invlightning.losses.functional.reduction import Reduction, as_float, reduce
 
 
-def labeled_pairwise_loss(logits: Tensor, labels: Tensor, users: Tensor) -> Tensor:
+def labeled_pairwise_loss(
+    logits: Tensor, labels: Tensor, users: Tensor, *, reduction: Reduction = "mean"
+) -> Tensor:
     """Mean of softplus(s_j - s_i) over all pairs of a positive i and a negative j of the same user.
 
     A smooth form of one minus the area under the curve within users. Source: Rendle et al., UAI
@@ -17,11 +19,16 @@ def labeled_pairwise_loss(logits: Tensor, labels: Tensor, users: Tensor) -> Tens
         logits: ``(B,)`` scores.
         labels: ``(B,)`` 0 or 1.
         users: ``(B,)`` user indices.
+        reduction: ``mean`` over the pairs, ``sum``, or ``none``, which gives ``(B, B)`` with 0
+            where row and column are no pair.
 
     Returns:
-        A scalar; float32 for half precision; 0 with zero gradients if no user has both.
+        The loss; float32 for half precision; 0 with zero gradients if no user has both.
+
+    Raises:
+        ValueError: If ``reduction`` is unknown.
     """
     scores = as_float(logits)
     positive = labels > 0.5
     compared = (users.unsqueeze(1) == users) & positive.unsqueeze(1) & ~positive
-    return mean_where(F.softplus(scores - scores.unsqueeze(1)), compared)
+    return reduce(F.softplus(scores - scores.unsqueeze(1)), reduction, compared)
