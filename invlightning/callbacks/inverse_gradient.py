@@ -31,7 +31,8 @@ class InverseGradientCallback(pl.Callback):
             ``unlabeled_logits(batch)``: the way to train a labeled-only Recommender with inverse
             gradients. None uses ``unlabeled_loss(batch)`` of the module, unless there is an
             exposed loss.
-        exposed_loss: Likewise for exposed rows, over a module with ``exposed_logits(batch)``.
+        exposed_loss: Likewise for exposed rows, over a module with ``exposed_logits(batch)``. An
+            ``embedding_l2`` of the module covers the rows of the module's own losses.
 
     Raises:
         ValueError: At set-up, if the module optimizes manually or lacks the losses.

@@ -23,7 +23,8 @@ class PseudoLabelLoss(UnlabeledLoss, ABC):
             the weight of a labeled one.
         start_epoch: First epoch, from 0, in which the loss counts; before it the loss is 0.
         prior: Share of positives among the pairs, strictly between 0 and 1. ``labeled`` takes the
-            share among the labeled training rows. None where there is none.
+            share among the labeled training rows. None where there is none. Each process matches it
+            on the rows of its own batch.
 
     Raises:
         ValueError: If an argument is out of its range.

@@ -84,9 +84,10 @@ def make_trainer(**flags):
 
 
 def fit(form, data=None, model_arguments=None, callbacks=(), ckpt_path=None, **flags):
-    """Trains a form; equal arguments give equal weights."""
+    """Trains a form, or what a function makes; equal arguments give equal weights."""
     pl.seed_everything(4, verbose=False)
-    model, own = make_model(form, **(model_arguments or {}))
+    make = form if callable(form) else partial(make_model, form)
+    model, own = make(**(model_arguments or {}))
     trainer = make_trainer(callbacks=[OneThread(), *own, *callbacks], **flags)
     trainer.fit(model, data if data is not None else make_data(), ckpt_path=ckpt_path)
     return model, trainer
