@@ -259,13 +259,13 @@ def _keep(rows: Interactions, mask: NDArray[np.bool_], note: str) -> Interaction
 
 def _drop_repeated(rows: Interactions, between: NDArray[np.bool_] | None) -> Interactions:
     keys = pair_keys(rows.users, rows.items, rows.num_items)
-    if rows.parts is not None:
-        own = own_part_rows(keys, rows.parts, rows.is_labeled)
-        between = None if between is None else between[own]
-        keys = keys[own]
-        rows = _keep(rows, own, "{dropped} rows dropped: their pair also occurs in a later part.")
     # A rating between the thresholds that is to be dropped was a verdict: it may be the last one.
     judged = rows.is_labeled if between is None else rows.is_labeled | between
+    if rows.parts is not None:
+        own = own_part_rows(keys, rows.parts, judged)
+        between = None if between is None else between[own]
+        keys, judged = keys[own], judged[own]
+        rows = _keep(rows, own, "{dropped} rows dropped: their pair also occurs in a later part.")
     last = last_rows(keys, rows.timestamps, judged)
     del keys
     order = "in the table" if rows.timestamps is None else "by time"

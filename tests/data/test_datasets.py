@@ -161,7 +161,7 @@ def test_coat_refuses_other_files(tmp_path):
 @pytest.mark.usefixtures("offline")
 def test_kuairec(tmp_path):
     header = "user_id,video_id,play_duration,video_duration,time,date,timestamp,watch_ratio\n"
-    rows = "".join(f"{u},{v},9,9,,,,{(u * v) % 4}.5\n" for u in range(5) for v in range(5))
+    rows = "".join(f"{u},{v},9,9,,,,{(u * v) % 4}.05\n" for u in range(5) for v in range(5))
     with zipfile.ZipFile(tmp_path / "KuaiRec.zip", "w") as packed:
         packed.writestr("KuaiRec 2.0/data/small_matrix.csv", header + rows)
         packed.writestr("KuaiRec 2.0/data/big_matrix.csv", header + rows + "9,9,9,9,,,,3.0\n")
@@ -170,17 +170,21 @@ def test_kuairec(tmp_path):
         data.prepare_data()
         data.setup()
         assert len(data.interactions) == size
-        ratings = [(u * v) % 4 + 0.5 for u in range(5) for v in range(5)]
-        assert data.interactions.labels[:25].tolist() == [float(rating > 2) for rating in ratings]
+        ratings = [(u * v) % 4 + 0.05 for u in range(5) for v in range(5)]
+        labels = [1 if rating > 2 else 0 if rating <= 0.1 else -1 for rating in ratings]
+        hidden = data.interactions.labels[:25].tolist()
+        assert hidden == labels
 
 
 @pytest.mark.usefixtures("offline")
 def test_kuairand(tmp_path):
-    header = "user_id,video_id,date,hourmin,time_ms,is_click,long_view\n"
+    signals = "is_like,is_follow,is_comment,is_forward,is_hate"
+    header = f"user_id,video_id,date,hourmin,time_ms,is_click,long_view,{signals}\n"
     texts = {
         member: header
         + "".join(
-            f"{u},{v},2,1,{17 * u},{(u + v) % 2},{int(u == v)}\n"
+            f"{u},{v},2,1,{17 * u},{(u + v) % 2},{int(u == v)},"
+            f"{int(u == v % 10)},0,{int(u == 0)},0,{int(v % 10 == 5)}\n"
             for u in range(6)
             for v in range(10 * k, 10 * k + 6)
         )
@@ -191,13 +195,21 @@ def test_kuairand(tmp_path):
         put(source / "KuaiRand-Pure" / member, text)
     with tarfile.open(tmp_path / "KuaiRand-Pure.tar.gz", "w:gz") as packed:
         packed.add(source / "KuaiRand-Pure", "KuaiRand-Pure")
-    data = KuaiRandDataModule(root=str(tmp_path))
+    data = KuaiRandDataModule(root=str(tmp_path), label_column="is_click")
     data.prepare_data()
     data.setup()
     assert np.bincount(data.rows.parts).tolist() == [65, 7, 36]
     found = data.interactions
     assert found.item_ids.decode(found.items[data.rows.parts == 2]).min() == 20
     assert data.interactions.labels.mean() == 0.5
+    exposed = KuaiRandDataModule(root=str(tmp_path))
+    exposed.setup()
+    found = exposed.interactions
+    places = found.item_ids.decode(found.items) % 10
+    users = found.user_ids.decode(found.users)
+    expected = np.where(places == 5, 0, np.where((users == places) | (users == 0), 1, -1))
+    assert found.labels.tolist() == expected.tolist()
+    assert any("carry a positive and a negative signal" in note for note in found.notes)
     other = KuaiRandDataModule(root=str(tmp_path), label_column="long_view", random_test=False)
     other.setup()
     assert len(other.interactions) == 72

@@ -48,7 +48,24 @@ def test_last_row_by_time_then_by_place():
     assert last_rows(keys, times).tolist() == [False, True, True, False, False, True]
 
 
+def test_a_judged_row_comes_before_any_other():
+    """Being shown an item again does not undo a like; among judged rows the last one counts."""
+    keys, times = np.array([5, 5, 5, 3, 3, 8]), np.array([1, 2, 9, 1, 2, 0])
+    judged = np.array([True, True, False, False, False, False])
+    assert last_rows(keys, times, judged).tolist() == [False, True, False, False, True, True]
+    assert last_rows(keys, None, judged).tolist() == [False, True, False, False, True, True]
+
+
 def test_held_out_pairs_leave_the_earlier_parts():
     keys = np.array([1, 2, 3, 1, 2, 1, 4])
     parts = np.array([0, 0, 0, 1, 1, 2, 2], dtype=np.uint8)
-    assert own_part_rows(keys, parts).tolist() == [False, False, True, False, True, True, True]
+    judged = np.ones(7, dtype=bool)
+    kept = own_part_rows(keys, parts, judged).tolist()
+    assert kept == [False, False, True, False, True, True, True]
+
+
+def test_only_judged_rows_are_held_out():
+    keys = np.array([1, 2, 1, 2])
+    parts = np.array([0, 0, 2, 2], dtype=np.uint8)
+    judged = np.array([True, True, False, True])
+    assert own_part_rows(keys, parts, judged).tolist() == [True, False, True, True]

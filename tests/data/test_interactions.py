@@ -13,7 +13,8 @@ from tests.reference import interactions as reference
 
 ROWS = st.lists(
     st.tuples(
-        st.integers(10, 15), st.integers(20, 25), st.integers(1, 5), st.integers(0, 3),
+        st.integers(10, 15), st.integers(20, 25), st.sampled_from([None, 1, 2, 3, 4, 5]),
+        st.integers(0, 3),
         st.integers(0, 2),
     ),
     min_size=2,
@@ -25,7 +26,11 @@ def table_of(rows, text=False):
     users, items, ratings, times, parts = zip(*rows, strict=True)
     users = np.array([f"u{user}" for user in users] if text else users)
     return RawTable(
-        users, np.array(items), np.array(ratings), np.array(times), np.array(parts, dtype=np.uint8)
+        users,
+        np.array(items),
+        np.array(ratings, dtype=float),
+        np.array(times),
+        np.array(parts, dtype=np.uint8),
     )
 
 
@@ -36,17 +41,26 @@ def rows_of(data):
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.filter_too_much])
-@given(ROWS, st.sampled_from([None, 1, 2]), st.integers(0, 3), st.integers(0, 3), st.booleans())
-def test_equals_the_row_by_row_reference(rows, negative, min_user, min_item, text):
-    ratings = [row[2] for row in rows]
-    assume(min(ratings) <= (negative or 3) and min(ratings) <= 3 < max(ratings))
-    expected = reference.prepare(rows, 3, negative, min_user, min_item)
+@given(
+    ROWS,
+    st.sampled_from([None, 1, 2]),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.booleans(),
+    st.booleans(),
+)
+def test_equals_the_row_by_row_reference(rows, negative, min_user, min_item, text, drop):
+    """Labeled, exposed and dropped rows; seen to fail when the last row of a pair hid a like."""
+    ratings = [row[2] for row in rows if row[2] is not None]
+    assume(ratings and min(ratings) <= (negative or 3) and min(ratings) <= 3 < max(ratings))
+    expected = reference.prepare(rows, 3, negative, min_user, min_item, drop)
     users, items = {row[0] for row in expected}, {row[1] for row in expected}
-    assume(len(users) > 1 and len(items) > 1 and any(row[2] for row in expected))
+    assume(len(users) > 1 and len(items) > 1 and any(row[2] == 1 for row in expected))
     data = prepare(
         table_of(rows, text),
         positive_threshold=3,
         negative_threshold=negative,
+        drop_between=drop,
         min_user_count=min_user,
         min_item_count=min_item,
     )
@@ -74,7 +88,7 @@ def test_columns_are_compact_and_the_input_is_not_touched():
     ratings = np.array([1.0, 5.0, 2.0, 4.0], dtype=np.float32)
     data = prepare(RawTable(users, np.array([1, 2, 1, 2]), ratings), positive_threshold=3)
     assert (data.users.dtype, data.items.dtype) == (np.int32, np.int32)
-    assert data.labels.dtype == np.float32
+    assert data.labels.dtype == np.int8
     assert users.tolist() == [5, 5, 9, 9]
     labels = prepare(RawTable(users, np.array([1, 2, 1, 2]), np.array([0, 1, 1, 0.0]))).labels
     assert labels.tolist() == [0, 1, 1, 0]
@@ -89,13 +103,22 @@ def test_everything_dropped_is_noted():
     )
     table = dataclasses.replace(table, notes=("From afar.",))
     table = concatenate([table, dataclasses.replace(table, notes=())], [0, 2])
-    data = prepare(table, positive_threshold=3, negative_threshold=2, min_user_count=2)
-    assert data.notes == (
+    settings = {"positive_threshold": 3, "negative_threshold": 2, "min_user_count": 2}
+    data = prepare(table, **settings, drop_between=True)
+    told = (
         "From afar.",
         "7 rows dropped: their pair also occurs in a later part.",
         "1 repeated rows dropped: the last in the table of a pair stays.",
+    )
+    assert data.notes == (
+        *told,
         "1 rows dropped: rated between the two thresholds.",
         "1 rows dropped: min_user_count 2 and min_item_count 0.",
+    )
+    data = prepare(table, **settings)
+    assert data.notes[-2:] == (
+        "1 rows dropped: min_user_count 2 and min_item_count 0.",
+        "1 of 5 rows carry no label: they are exposed rows, seen and judged by nobody.",
     )
 
 

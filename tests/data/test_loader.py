@@ -157,7 +157,8 @@ def test_next_epoch_after_a_loaded_state_starts_at_its_first_batch():
 def test_state_of_other_batches_warns_and_starts_anew():
     stopped, resumed = make_loader(), make_loader(batch_size=5)
     next(iter(stopped))
-    with pytest.warns(UserWarning, match=r"after batch 1 of epoch 0 .* \[16, 7, 4, 6\], now"):
+    told = "after batch 1 of epoch 0 with 16 supervised rows, 7 meta rows, 4 rows a global batch"
+    with pytest.warns(UserWarning, match=told):
         resumed.load_state_dict(stopped.state_dict())
     assert listed(resumed) == listed(make_loader(batch_size=5))
 

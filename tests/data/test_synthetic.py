@@ -39,7 +39,10 @@ def test_labels_are_the_truth_but_for_the_noise(noise):
     data = SyntheticDataModule(noise=noise)
     table = data.read()
     truth = data.truth(torch.from_numpy(table.users), torch.from_numpy(table.items)).numpy()
-    assert (table.ratings != truth).mean() == pytest.approx(noise, abs=0.01 if noise else 0)
+    labeled = table.labels >= 0
+    assert labeled.sum() == 600 * 40
+    wrong = (table.labels != truth)[labeled].mean()
+    assert wrong == pytest.approx(noise, abs=0.01 if noise else 0)
 
 
 def test_everybody_sees_their_number_of_items_once():
@@ -47,6 +50,22 @@ def test_everybody_sees_their_number_of_items_once():
     data.setup()
     assert len(data.interactions) == 50 * 30
     assert data.interactions.notes == ()
+
+
+def test_exposed_rows_are_others_than_the_labeled_ones():
+    """And the labeled rows are those of a world without them."""
+    data, without = SyntheticDataModule(), SyntheticDataModule(exposed_per_user=0)
+    table, plain = data.read(), without.read()
+    labeled = table.labels >= 0
+    assert (table.users[labeled] == plain.users).all()
+    assert (table.items[labeled] == plain.items).all()
+    assert (table.labels[labeled] == plain.labels).all()
+    assert np.bincount(table.users[~labeled]).max() <= 40
+    assert (~labeled).sum() > 600 * 20
+    keys = table.users * 400 + table.items
+    assert len(np.unique(keys)) == len(keys)
+    data.setup()
+    assert f"{len(data.rows.exposed_rows)} exposed ones" in data.summary()
 
 
 def test_popular_items_are_seen_by_their_weight():
@@ -69,8 +88,9 @@ def test_blocks_cover_all_users(monkeypatch):
 def test_seed_decides_everything():
     first, again, other = (SyntheticDataModule(seed=seed).read() for seed in (1, 1, 2))
     assert (first.items == again.items).all()
-    assert (first.ratings == again.ratings).all()
-    assert (first.items != other.items).any()
+    assert (first.labels == again.labels).all()
+    labeled = slice(600 * 40)
+    assert (first.items[labeled] != other.items[labeled]).any()
 
 
 @pytest.mark.parametrize(
@@ -95,8 +115,8 @@ def test_factorization_learns_the_defaults_within_ten_epochs():
     data.setup()
     rows = data.interactions
     users, items = torch.from_numpy(rows.users).long(), torch.from_numpy(rows.items).long()
-    labels = torch.from_numpy(rows.labels)
-    train, test = (torch.from_numpy(np.flatnonzero(data.rows.parts == part)) for part in (0, 2))
+    labels = torch.from_numpy(rows.labels).float()
+    train, test = (torch.from_numpy(data.rows.labeled_rows(part)) for part in (0, 2))
     tables = [nn.Embedding(data.num_users, 8), nn.Embedding(data.num_items, 8)]
     head = nn.Linear(8, 1)
     for table in tables:

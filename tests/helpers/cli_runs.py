@@ -18,6 +18,7 @@ TINY = [
     "--data.num_users=30",
     "--data.num_items=40",
     "--data.interactions_per_user=20",
+    "--data.exposed_per_user=4",
     "--data.batch_size=64",
 ]
 SMALL = ["--model.backbone=GMF", "--model.backbone.embedding_dim=4", *TINY, *QUIET]

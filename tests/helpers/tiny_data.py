@@ -43,20 +43,26 @@ def write_coat(root: Path) -> None:
 
 
 def write_kuairec(root: Path) -> None:
-    """Both matrices, with watch ratios from 0.5 to 4.5."""
-    rows = [(user, item, 9, 9, "", "", "", stars - 0.5) for user, item, stars in pairs()]
+    """Both matrices, with watch ratios from 0.05 to 4.05."""
+    rows = [(user, item, 9, 9, "", "", "", stars - 0.95) for user, item, stars in pairs()]
     header = "user_id,video_id,play_duration,video_duration,time,date,timestamp,watch_ratio"
     for matrix in ("big", "small"):
         _write(root / f"KuaiRec/data/{matrix}_matrix.csv", header.split(","), rows)
+
+
+def signals_of(stars):
+    """Click, long view, like, follow, comment, forward and hate."""
+    return (stars > 3, stars > 4, stars > 3, False, False, False, stars < 3)
 
 
 def write_kuairand(root: Path) -> None:
     """Two standard logs and the random one."""
     names = ("standard_4_08_to_4_21", "standard_4_22_to_5_08", "random_4_22_to_5_08")
     header = ["user_id", "video_id", "date", "hourmin", "time_ms", "is_click", "long_view"]
+    header += ["is_like", "is_follow", "is_comment", "is_forward", "is_hate"]
     for part, name in enumerate(names):
         rows = [
-            (user, item, 2, 1, 17 * user, int(stars > 3), int(stars > 4))
+            (user, item, 2, 1, 17 * user, *map(int, signals_of(stars)))
             for row, (user, item, stars) in enumerate(pairs())
             if row % 3 == part
         ]

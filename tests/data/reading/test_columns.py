@@ -89,7 +89,6 @@ def test_truth_values_are_ratings():
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (np.array([1.0, np.nan, np.nan]), "2 of 3 ratings are missing or NaN, first in row 1"),
         (
             np.array(["5", "good", "bad"]),
             "2 of 3 ratings are not numbers, such as 'good', first in",
@@ -146,6 +145,20 @@ def test_what_was_converted_is_taken_as_it_is(convert, column):
 
 
 def test_converted_ratings_are_still_checked():
-    for bad, message in ((np.nan, "1 of 2 ratings are missing"), (np.inf, "1 of 2 .* infinite")):
-        with pytest.raises(ValueError, match=message):
-            as_ratings(np.array([1.0, bad], dtype=np.float32))
+    with pytest.raises(ValueError, match=r"1 of 2 .* infinite"):
+        as_ratings(np.array([1.0, np.inf], dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array([1.0, np.nan, 3.0]),
+        np.array([1, None, 3], dtype=object),
+        pa.array(["1", None, "3.0"]),
+        np.array([1.0, np.nan, 3.0], dtype=np.float32),
+    ],
+)
+def test_missing_ratings_are_kept_as_missing(column):
+    found = as_ratings(column)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, np.array([1, np.nan, 3], dtype=np.float32), equal_nan=True)
