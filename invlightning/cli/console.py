@@ -41,6 +41,8 @@ def console() -> Iterator[None]:
     sys.path.insert(0, os.getcwd())
     # Lightning 2.6 on torch 2.13 warns about itself at every start.
     warnings.filterwarnings("ignore", r"`isinstance.treespec, LeafSpec.` is", FutureWarning)
+    # So does torch itself, where it loads its forward mode for decisions about single rows.
+    warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated")
     try:
         yield
     except Exception as error:

@@ -34,7 +34,6 @@ BACKBONES = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
     "build", BACKBONES, ids=lambda build: getattr(build, "func", build).__name__
 )

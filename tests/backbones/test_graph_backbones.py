@@ -8,7 +8,7 @@ import torch
 from invlightning.backbones import DMF, LightGCN
 from invlightning.backbones.layers.graph import PositivePairs, linear_map
 from invlightning.testing import BackboneTests
-from tests.helpers.facts import FORWARD_MODE, ITEMS, USERS, all_pairs, awake, make_facts, state_of
+from tests.helpers.facts import ITEMS, USERS, all_pairs, awake, make_facts, state_of
 from tests.reference import graph_backbones as oracle
 
 COSINE = partial(DMF, temperature=0.2)
@@ -60,7 +60,6 @@ def test_every_positive_pair_is_an_edge_and_nothing_else():
     assert pairs.get_extra_state().shape == (2, int(facts.labels.sum()))
 
 
-@pytest.mark.filterwarnings(FORWARD_MODE)
 def test_linear_map_is_differentiable_in_every_way():
     pairs = PositivePairs(USERS, ITEMS)
     pairs.start(*make_facts().positives())

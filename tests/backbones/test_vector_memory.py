@@ -9,7 +9,7 @@ from torch.autograd import forward_ad
 
 from invlightning.backbones import DMF, LightGCN
 from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
-from tests.helpers.facts import FORWARD_MODE, ITEMS, USERS, all_pairs, awake, make_facts
+from tests.helpers.facts import ITEMS, USERS, all_pairs, awake, make_facts
 
 
 def counting(backbone, monkeypatch):
@@ -195,7 +195,6 @@ def test_graphs_are_not_shared_while_training_is_paused():
         assert torch.equal(backbone(*all_pairs()), fresh(backbone))
 
 
-@pytest.mark.filterwarnings(FORWARD_MODE)
 @pytest.mark.parametrize("build", [LightGCN, DMF])
 def test_forward_mode_derivative(build):
     """Dual numbers in place of the parameters pass through, also with vectors remembered."""
@@ -216,7 +215,6 @@ def test_forward_mode_derivative(build):
     assert change != 0
 
 
-@pytest.mark.filterwarnings(FORWARD_MODE)
 def test_shared_vectors_are_not_those_of_dual_numbers():
     """A dual number has the storage and the version of its parameter, and a tangent besides."""
     backbone = awake(LightGCN(USERS, ITEMS, 4), make_facts())

@@ -5,8 +5,6 @@ import torch
 from invlightning.backbones import TrainingFacts
 
 USERS, ITEMS = 7, 11
-# What torch warns of when it loads its own rules of forward-mode derivatives.
-FORWARD_MODE = "ignore:.torch.jit.script. is deprecated:DeprecationWarning"
 
 
 def make_facts(rows=40, seed=0, num_users=USERS, num_items=ITEMS, features=(0, 0)):

@@ -196,7 +196,6 @@ def test_gradient_with_temperature_and_prior():
     assert difference.abs().max() < 1e-15
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch's own import
 def test_weights_are_constants_of_forward_mode_too():
     tangent = torch.linspace(1, 2, len(GRID), dtype=torch.float64)
     with forward_ad.dual_level():

@@ -9,7 +9,6 @@ import torch
 
 import invlightning as il
 from invlightning.data import AdaptiveHardnessSampler, DynamicSampler, PositiveResampler
-from tests.helpers.facts import FORWARD_MODE
 
 
 @pytest.fixture
@@ -111,7 +110,6 @@ def test_once_a_training_step(arguments, expected, propagations, monkeypatch):
 DECISIONS = [il.inverse.BatchSign, il.inverse.PerExampleSign, il.inverse.PerExampleReweight]
 
 
-@pytest.mark.filterwarnings(FORWARD_MODE)
 @pytest.mark.parametrize("decision", DECISIONS)
 def test_shared_propagations_change_no_inverse_gradient(decision, propagations, monkeypatch):
     """The weights are those of a network that propagates in every forward pass.
