@@ -1,9 +1,23 @@
 """Row-sparse gradients, as ``nn.Embedding(sparse=True)`` makes them: one entry a looked-up row."""
 
+from collections.abc import Iterable
+from typing import Literal
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+def sparse_tables(module: nn.Module) -> list[nn.Embedding | nn.EmbeddingBag]:
+    """The embedding tables of ``module`` whose gradients are row-sparse."""
+    tables = [m for m in module.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
+    return [table for table in tables if table.sparse]
+
+
+def entry_values(gradient: Tensor) -> Tensor:
+    """The values of the entries of a row-sparse gradient; a dense one as it is."""
+    return gradient._values() if gradient.is_sparse else gradient
 
 
 def row_totals(gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,7 +42,7 @@ def row_totals(gradient: Tensor) -> tuple[Tensor, Tensor]:
             f"the gradient has {gradient.sparse_dim()} sparse dimensions, expected whole rows as "
             "nn.Embedding(sparse=True) gives them: call .to_dense() on it or use dense gradients."
         )
-    rows, values = gradient._indices()[0], gradient._values()
+    rows, values = gradient._indices()[0], entry_values(gradient)
     if gradient.is_coalesced() or len(rows) == 0:
         return rows, values
     add = _distinct_totals if gradient.device.type == "cpu" else _repeated_totals
@@ -49,6 +63,42 @@ def write_rows(table: Tensor, rows: Tensor, values: Tensor) -> None:
         # The copy goes entry by entry: words of eight bytes are half as many entries.
         table, values = table.view(torch.int64), values.view(torch.int64)
     table.index_copy_(0, rows, values)
+
+
+@torch.no_grad()
+def clip_gradients(
+    parameters: Iterable[Tensor], limit: float, algorithm: Literal["norm", "value"] = "norm"
+) -> None:
+    """Clips gradients in place, row-sparse ones too, which ``torch.nn.utils`` refuses.
+
+    Entries of a row-sparse gradient are summed by row first, so the result is that of the dense
+    gradient. On an accelerator this waits for the number of rows.
+
+    Args:
+        parameters: Parameters whose ``grad`` is clipped.
+        limit: Largest allowed 2-norm of all gradients together, or largest allowed size of every
+            coordinate.
+        algorithm: ``norm`` scales all gradients by one factor, ``value`` cuts coordinates off.
+
+    Raises:
+        ValueError: If the algorithm is unknown.
+    """
+    if algorithm not in ("norm", "value"):
+        raise ValueError(f"algorithm must be 'norm' or 'value', got {algorithm!r}.")
+    values: list[Tensor] = []
+    for parameter in parameters:
+        if parameter.grad is None:
+            continue
+        if parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+        values.append(entry_values(parameter.grad))
+    if algorithm == "value":
+        for value in values:
+            value.clamp_(-limit, limit)
+    elif values:
+        factor = (limit / (torch.nn.utils.get_total_norm(values) + 1e-6)).clamp(max=1.0)
+        for value in values:
+            value.mul_(factor)
 
 
 def _holds_words(tensor: Tensor) -> bool:

@@ -66,7 +66,7 @@ GROUND = {
     "data": {"data", "evaluation_mode", "specs", "types"},
     "modules": {
         "modules", "evaluation_mode", "inverse", "losses", "backbones", "metrics", "optim", "data",
-        "specs", "types",
+        "sparse", "specs", "types",
     },
     "callbacks": {
         "callbacks", "modules", "evaluation_mode", "inverse", "losses", "metrics", "data", "specs",

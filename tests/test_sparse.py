@@ -1,4 +1,4 @@
-"""Totals of row-sparse gradients against a dense accumulation."""
+"""Totals and clipping of row-sparse gradients against dense ones."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invlightning import sparse as module
-from invlightning.sparse import row_totals, write_rows
+from invlightning.sparse import clip_gradients, row_totals, sparse_tables, write_rows
 
 
 def sparse(rows, values, num_rows=6):
@@ -71,3 +71,47 @@ def test_rows_are_written_bit_by_bit_and_nothing_else_is(dtype, width, strided):
     found = table.detach().contiguous()
     assert torch.equal(found.view(integer), expected.contiguous().view(integer))
     assert table._version > version, "caches of tables look at it"
+
+
+ROWS = torch.tensor([1, 1, 1, 4, 6, 6])
+
+
+def with_gradients(sparse):
+    torch.manual_seed(5)
+    net = nn.Sequential(nn.Embedding(9, 3, sparse=sparse), nn.Linear(3, 2))
+    net(ROWS).square().sum().backward()
+    return net
+
+
+@pytest.mark.parametrize("limit", [0.01, 1e6])
+@pytest.mark.parametrize(
+    ("algorithm", "clip"),
+    [("norm", nn.utils.clip_grad_norm_), ("value", nn.utils.clip_grad_value_)],
+)
+def test_clipping_equals_that_of_dense_gradients(algorithm, clip, limit):
+    own, other = with_gradients(True), with_gradients(False)
+    clip(other.parameters(), limit)
+    clip_gradients(own.parameters(), limit, algorithm)
+    for found, expected in zip(own.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(found.grad.to_dense(), expected.grad)
+
+
+def test_clipping_passes_over_parameters_without_gradient():
+    clip_gradients([nn.Parameter(torch.ones(2))], 0.1)
+
+
+def test_unknown_clipping_is_refused():
+    with pytest.raises(ValueError, match="'norm' or 'value'"):
+        clip_gradients([], 0.1, "max")
+
+
+def test_only_tables_with_row_sparse_gradients_count():
+    net = nn.ModuleList(
+        [
+            nn.Embedding(3, 2, sparse=True),
+            nn.Embedding(3, 2),
+            nn.ModuleList([nn.EmbeddingBag(3, 2, sparse=True)]),
+            nn.Linear(2, 2),
+        ]
+    )
+    assert sparse_tables(net) == [net[0], net[2][0]]

@@ -10,6 +10,7 @@ from invlightning.inverse.context import StepContext
 from invlightning.inverse.displacement import Displacement, has_finite_sum, is_on_host
 from invlightning.inverse.gradients import averaged, gradients_of
 from invlightning.inverse.unlabeled_rows import UnlabeledRows
+from invlightning.sparse import entry_values
 
 
 class InnerStep:
@@ -139,7 +140,7 @@ class InnerStep:
         """
         risk = self.labeled_risk()
         gradients = self._gradients(risk)
-        finite = [has_finite_sum(_values(g)) for g in gradients if g is not None]
+        finite = [has_finite_sum(entry_values(g)) for g in gradients if g is not None]
         if finite:
             self.is_finite &= torch.stack(finite).all()
         return risk.detach(), gradients
@@ -153,8 +154,3 @@ class InnerStep:
 def _local(tensor: Tensor) -> Tensor:
     """This process's part of a sharded tensor; any other tensor as it is."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
-
-
-def _values(gradient: Tensor) -> Tensor:
-    """The values of a row-sparse gradient; a dense one as it is."""
-    return gradient._values() if gradient.is_sparse else gradient

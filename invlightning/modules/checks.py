@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from invlightning.data.rows import VAL
 from invlightning.modules.trainer_data import implicit_data
+from invlightning.sparse import sparse_tables
 from invlightning.types import LabeledBatch
 
 LABELED_PAIR_METRICS = ("auc", "gauc", "mrr", "ndcg@", "harm@")
@@ -38,12 +39,6 @@ def check_monitors(trainer: pl.Trainer) -> None:
                 f"and negatives, but the validation part holds {found}: monitor a full-catalogue "
                 "metric such as 'val_recall@20', or keep rows for validation."
             )
-
-
-def sparse_tables(module: nn.Module) -> list[nn.Embedding | nn.EmbeddingBag]:
-    """The embeddings of ``module`` whose gradients are row-sparse."""
-    tables = [m for m in module.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
-    return [table for table in tables if table.sparse]
 
 
 def check_sparse_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer) -> None:

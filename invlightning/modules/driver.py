@@ -20,7 +20,6 @@ from invlightning.inverse import (
 )
 from invlightning.inverse.unlabeled_rows import UnlabeledRows
 from invlightning.losses import UnlabeledLoss
-from invlightning.modules.checks import sparse_tables
 from invlightning.modules.inverse_checks import (
     check_decision,
     check_losses,
@@ -29,6 +28,7 @@ from invlightning.modules.inverse_checks import (
 )
 from invlightning.modules.training import loss_of
 from invlightning.optim import RowSparseAdam
+from invlightning.sparse import sparse_tables
 
 Schedule = Literal["phased", "every_batch"]
 OuterState = Literal["persistent", "fresh"]

@@ -17,7 +17,6 @@ from invlightning.modules.checks import (
     check_sparse_optimizer,
 )
 from invlightning.modules.resume import ResumableModule
-from invlightning.modules.sparse_clipping import SparseClippingModule
 from invlightning.modules.trainer_data import (
     any_data,
     implicit_data,
@@ -52,7 +51,7 @@ def check_factory(backbone: object, name: str) -> None:
         )
 
 
-class Recommender(Specified, ResumableModule, SparseClippingModule, TrainedModule):
+class Recommender(Specified, ResumableModule, TrainedModule):
     """Trains a backbone on labeled rows and, with further losses, on drawn and exposed ones.
 
     The training loss is ``labeled_loss + unlabeled_loss + exposed_loss``, each a mean over its

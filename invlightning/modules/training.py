@@ -1,12 +1,16 @@
 """What a batch costs: forward passes over its rows and the losses of each kind."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from invlightning.losses import JointLoss, LabeledLoss, UnlabeledLoss
 from invlightning.losses.base import Loss
 from invlightning.modules.checks import require_exposed, require_unlabeled
 from invlightning.modules.evaluation import EvaluatedModule
+from invlightning.sparse import clip_gradients, sparse_tables
 from invlightning.types import JointRows, LabeledBatch, RowLogits
 
 
@@ -169,6 +173,23 @@ class TrainedModule(EvaluatedModule):
         if exposed is not None and logits.exposed is not None:
             loss = loss + loss_of(exposed, logits.exposed)
         return loss
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: Any = None,
+    ) -> None:
+        """Clips as the Trainer says; torch alone would refuse row-sparse gradients."""
+        if not gradient_clip_val or not sparse_tables(self):
+            super().configure_gradient_clipping(
+                optimizer, gradient_clip_val, gradient_clip_algorithm
+            )
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        # A string or an enumeration of strings; None means "norm" to Lightning.
+        by_value = gradient_clip_algorithm == "value"
+        clip_gradients(parameters, gradient_clip_val, "value" if by_value else "norm")
 
 
 def drawn_pairs(batch: LabeledBatch) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Clipping of row-sparse gradients against torch's clipping of the dense ones."""
+"""The Trainer's clipping flags over row-sparse tables, against dense ones."""
 
 import copy
 from functools import partial
@@ -6,42 +6,10 @@ from functools import partial
 import pytest
 import pytorch_lightning as pl
 import torch
-from torch import nn
 
 import invlightning as il
 from invlightning.data import RandomSplit
-from invlightning.optim import RowSparseAdam, clip_gradients
-
-ROWS = torch.tensor([1, 1, 1, 4, 6, 6])
-
-
-def with_gradients(sparse):
-    torch.manual_seed(5)
-    net = nn.Sequential(nn.Embedding(9, 3, sparse=sparse), nn.Linear(3, 2))
-    net(ROWS).square().sum().backward()
-    return net
-
-
-@pytest.mark.parametrize("limit", [0.01, 1e6])
-@pytest.mark.parametrize(
-    ("algorithm", "clip"),
-    [("norm", nn.utils.clip_grad_norm_), ("value", nn.utils.clip_grad_value_)],
-)
-def test_it_equals_clipping_of_dense_gradients(algorithm, clip, limit):
-    own, other = with_gradients(True), with_gradients(False)
-    clip(other.parameters(), limit)
-    clip_gradients(own.parameters(), limit, algorithm)
-    for found, expected in zip(own.parameters(), other.parameters(), strict=True):
-        torch.testing.assert_close(found.grad.to_dense(), expected.grad)
-
-
-def test_parameters_without_gradient_are_passed_over():
-    clip_gradients([nn.Parameter(torch.ones(2))], 0.1)
-
-
-def test_unknown_algorithms_are_refused():
-    with pytest.raises(ValueError, match="'norm' or 'value'"):
-        clip_gradients([], 0.1, "max")
+from invlightning.optim import RowSparseAdam
 
 
 def make_data():
