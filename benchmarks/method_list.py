@@ -38,6 +38,7 @@ class Method:
         labels: What labels it needs.
         base: Base config below the overlay.
         options: Command-line options on top.
+        rows: Which rows it uses beside the labeled ones.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Method:
     labels: str = POSITIVES
     base: str = "bce_ncf.yaml"
     options: tuple[str, ...] = ()
+    rows: str = "drawn"
 
     @property
     def arguments(self) -> list[str]:
@@ -80,7 +82,7 @@ class Method:
 IDL, RANKING, WANG = "Lin et al., WSDM 2024", "Rendle et al., UAI 2009", "Wang et al., WSDM 2021"
 
 METHODS = (
-    Method("labeled only", None, "He et al., WWW 2017", labels=BOTH),
+    Method("labeled only", None, "He et al., WWW 2017", labels=BOTH, rows="none"),
     Method(
         "naive (sampled = negative)",
         None,
@@ -152,4 +154,24 @@ METHODS = (
     Method("AHNS", "ahns.yaml", "Lai et al., AAAI 2024"),
     Method("BNS", "bns.yaml", "Liu and Wang, ICDE 2023", state="count of each item"),
     Method("PLD", "pld.yaml", "Zhang et al., WWW 2025"),
+    Method("soft label on exposed", "soft_label.yaml", "control", labels=BOTH, rows="exposed"),
+    Method("IDL on exposed", "idl_exposed.yaml", IDL, labels=BOTH, rows="exposed"),
+    Method("Direct on exposed", "direct_exposed.yaml", "control", labels=BOTH, rows="exposed"),
+    Method("IG on exposed", "ig_exposed.yaml", IDL, labels=BOTH, rows="exposed"),
+    Method(
+        "entire space + IDL",
+        "entire_space.yaml",
+        "Ma et al., SIGIR 2018",
+        state="a second backbone",
+        labels=BOTH,
+        rows="exposed, drawn",
+    ),
+    Method(
+        "entire space + IG",
+        "entire_space_ig.yaml",
+        "Ma et al., SIGIR 2018",
+        state="a second backbone",
+        labels=BOTH,
+        rows="exposed, drawn",
+    ),
 )

@@ -12,6 +12,8 @@ from invlightning.data import (
     NegativeSampler,
     SyntheticDataModule,
     TableDataModule,
+    VKLSVDDataModule,
+    YambdaDataModule,
 )
 from invlightning.inverse import Decision
 from invlightning.loading import load
@@ -46,6 +48,8 @@ __all__ = [
     "SyntheticDataModule",
     "TableDataModule",
     "UnlabeledLoss",
+    "VKLSVDDataModule",
+    "YambdaDataModule",
     "backbones",
     "callbacks",
     "data",

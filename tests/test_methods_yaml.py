@@ -25,7 +25,7 @@ def at_once(overlay):
     """What starts in a later epoch starts in the first one: the overlay, and the arguments."""
     flags = []
     for name in ("sampler", "resampler"):
-        settings = overlay["data"]["init_args"].get(name, {}).get("init_args", {})
+        settings = overlay.get("data", {}).get("init_args", {}).get(name, {}).get("init_args", {})
         if "start_epoch" in settings:
             settings["start_epoch"] = 0
             flags.append(f"--data.{name}.init_args.start_epoch=0")

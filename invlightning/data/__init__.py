@@ -8,6 +8,8 @@ from invlightning.data.datasets import (
     MovieLensDataModule,
     SyntheticDataModule,
     TableDataModule,
+    VKLSVDDataModule,
+    YambdaDataModule,
 )
 from invlightning.data.interactions import Interactions, RawTable, prepare
 from invlightning.data.module import ImplicitDataModule
@@ -75,6 +77,8 @@ __all__ = [
     "TrueNegativeSampler",
     "UniformSampler",
     "UserRandomSplit",
+    "VKLSVDDataModule",
+    "YambdaDataModule",
     "prepare",
     "split_rows",
 ]

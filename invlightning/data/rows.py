@@ -28,6 +28,10 @@ class HiddenLabels(NamedTuple):
     pairs: KnownPairs
     labels: Tensor
 
+    def to(self, device: torch.device) -> "HiddenLabels":
+        """Returns the same on a device."""
+        return HiddenLabels(self.pairs.to(device), self.labels.to(device))
+
     def of(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """Looks pairs up.
 
@@ -43,7 +47,7 @@ class HiddenLabels(NamedTuple):
             return known, torch.zeros_like(known, dtype=self.labels.dtype)
         keys = users * self.pairs.num_items + items
         places = torch.searchsorted(self.pairs.keys, keys).clamp(max=len(self.labels) - 1)
-        return known, self.labels.to(users.device)[places] * known
+        return known, self.labels[places] * known
 
 
 @dataclass(frozen=True, eq=False)

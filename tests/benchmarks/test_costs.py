@@ -43,12 +43,12 @@ def test_the_command_runs(few, capsys):
     before = [path.stat().st_mtime_ns for path in files]
     costs.main(["--quick"])
     _, rule, *rows = [x for x in capsys.readouterr().out.splitlines() if x.startswith("|")]
-    assert rule == "|---|---|---|---|---|---|"
+    assert rule == "|---|---|---|---|---|---|---|"
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     assert [row[0] for row in cells] == list(few)
     assert cells[0][1] == "`naive_ncf.yaml`"
-    assert cells[0][3] == "1.0"
-    assert all(float(row[3]) > 0 for row in cells)
+    assert cells[0][4] == "1.0"
+    assert all(float(row[4]) > 0 for row in cells)
     assert [path.stat().st_mtime_ns for path in files] == before
 
 

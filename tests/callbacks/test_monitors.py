@@ -7,11 +7,13 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger
+from sklearn.metrics import roc_auc_score
 
 import invlightning as il
 from invlightning.callbacks import AnnotationMonitor, DirectionMonitor
 from invlightning.losses.functional import inverse_dual_weights
 from invlightning.metrics.functional import auc
+from tests.helpers.forms import make_trainer, table
 
 GMF = partial(il.backbones.GMF, embedding_dim=4)
 
@@ -159,3 +161,27 @@ def test_modules_without_unlabeled_logits_are_refused():
 def test_steps_between_logs_must_be_positive(monitor):
     with pytest.raises(ValueError, match="every_n_steps must be at least 1"):
         monitor(every_n_steps=0)
+
+
+@pytest.mark.parametrize("form", ["module", "callback"])
+def test_exposed_rows_are_measured_against_hidden_labels(form):
+    """Seen to fail when the labels were taken in the order of the batch."""
+    data = il.ArrayDataModule(
+        *table(), positive_threshold=0.5, batch_size=4096, labeled_fraction=0.3, meta_fraction=0.0,
+        epoch="exposed",
+    )  # fmt: skip
+    loss = il.losses.InverseDualLoss(prior=0.4)
+    module = il.Recommender(GMF, exposed_loss=loss if form == "module" else None)
+    inverse = il.callbacks.InverseGradientCallback(exposed_loss=loss)
+    callbacks = [il.callbacks.AnnotationMonitor(), *([inverse] if form == "callback" else [])]
+    trainer = make_trainer(max_epochs=1, callbacks=callbacks)
+    trainer.fit(module, data)
+    found = trainer.callback_metrics
+    hidden = data.rows.hidden
+    users, items = hidden.pairs.users(), hidden.pairs.items.long()
+    with torch.no_grad():
+        weights = loss.weights(module(users, items))
+    expected = roc_auc_score(hidden.labels, weights)
+    assert float(found["annotation/exposed/auc"]) == pytest.approx(expected, abs=5e-4)
+    assert float(found["annotation/exposed/mean"]) == pytest.approx(0.4, abs=1e-4)
+    assert "annotation/mean" not in found

@@ -7,6 +7,8 @@ from invlightning.data.datasets.kuairec import KuaiRecDataModule
 from invlightning.data.datasets.movielens import MovieLensDataModule
 from invlightning.data.datasets.synthetic import SyntheticDataModule
 from invlightning.data.datasets.table import TableDataModule
+from invlightning.data.datasets.vk_lsvd import VKLSVDDataModule
+from invlightning.data.datasets.yambda import YambdaDataModule
 
 __all__ = [
     "ArrayDataModule",
@@ -16,4 +18,6 @@ __all__ = [
     "MovieLensDataModule",
     "SyntheticDataModule",
     "TableDataModule",
+    "VKLSVDDataModule",
+    "YambdaDataModule",
 ]
