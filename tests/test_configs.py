@@ -13,6 +13,8 @@ from tests.helpers.tiny_data import (
     write_kuairec,
     write_movielens,
     write_table,
+    write_vk_lsvd,
+    write_yambda,
 )
 
 BASES = {"backbone": "ig_ncf.yaml", "data": "ig_ncf.yaml"}
@@ -21,6 +23,8 @@ WRITERS = {
     "invlightning.KuaiRandDataModule": write_kuairand,
     "invlightning.KuaiRecDataModule": write_kuairec,
     "invlightning.MovieLensDataModule": write_movielens,
+    "invlightning.VKLSVDDataModule": write_vk_lsvd,
+    "invlightning.YambdaDataModule": write_yambda,
 }
 
 

@@ -32,6 +32,11 @@ def check_phases(trainer: pl.Trainer, schedule: str) -> None:
         ValueError: If the data module keeps no meta part.
     """
     data = implicit_data(trainer)
+    if schedule == "phased" and data is not None and data.epoch == "exposed":
+        raise ValueError(
+            "schedule='phased' takes inverse gradient steps on the meta part, which an epoch over "
+            "exposed rows has not: use schedule='every_batch', or epoch='labeled' of the data."
+        )
     if schedule == "phased" and data is not None and not data.rows.meta.any():
         raise ValueError(
             "schedule='phased' takes inverse gradient steps on the meta part, but the data module "

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 USERS, ITEMS, PER_USER = 24, 16, 10
 
@@ -73,3 +74,36 @@ def write_table(path: Path) -> None:
     """A CSV file with text ids."""
     rows = [(f"u{user}", f"i{item}", stars) for user, item, stars in pairs()]
     _write(path, ("user", "item", "rating"), rows)
+
+
+def write_vk_lsvd(root: Path) -> None:
+    """Four training weeks, one for validation and one for test, each with a part of the pairs."""
+    weeks = [("train", 21), ("train", 22), ("train", 23), ("train", 24)]
+    for part, (name, week) in enumerate([*weeks, ("validation", 25), ("test", 26)]):
+        rows = [row for place, row in enumerate(pairs()) if place % 6 == part]
+        users, items, stars = map(np.array, zip(*rows, strict=True))
+        columns = {"user_id": users, "item_id": items, "like": stars > 3, "dislike": stars < 3}
+        path = root / f"subsamples/ur0.01/{name}/week_{week}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(columns).to_parquet(path)
+
+
+def write_yambda(root: Path) -> None:
+    """Every pair a listen, some liked or disliked, over four days."""
+    users, items, stars = map(np.array, zip(*pairs(), strict=True))
+    times = np.arange(len(users)) * (4 * 86_400 // len(users))
+    nothing = np.zeros(len(users), dtype=bool)
+    nothing[0] = True
+    events = {
+        "listens": ~nothing | nothing,
+        "likes": stars > 3,
+        "dislikes": stars < 3,
+        "unlikes": nothing & (stars > 3),
+        "undislikes": nothing & (stars < 3),
+    }
+    for name, chosen in events.items():
+        rows = chosen if chosen.any() else nothing
+        columns = {"uid": users[rows], "item_id": items[rows], "timestamp": times[rows]}
+        path = root / f"flat/50m/{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(columns).astype("uint32").to_parquet(path)

@@ -239,3 +239,10 @@ def test_hidden_labels_reach_no_weight():
         model, _ = train("both kinds", data)
         models.append(model)
     assert_equal(*models)
+
+
+def test_a_phased_schedule_has_no_part_in_an_epoch_over_exposed_rows():
+    """Without the check it trained on without a single inverse gradient step."""
+    model = il.InverseGradientRecommender(GMF, exposed_loss=PRIOR())
+    with pytest.raises(ValueError, match=r"which an epoch over exposed rows has not: use schedule"):
+        make_trainer().fit(model, make_data(epoch="exposed", meta_fraction=0.2))
