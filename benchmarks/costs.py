@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks.epoch import alternate, lightning_epoch
 from benchmarks.figures import machine
 from benchmarks.method_list import METHODS, Method
+from benchmarks.readme import insert
 from benchmarks.timing import threads
 
 HERE = Path(__file__).parent
@@ -80,18 +81,6 @@ def table(seconds: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
-def insert(text: str, readme: str) -> str:
-    """The README with a text between its two comments.
-
-    Raises:
-        ValueError: If the comments are not there, once each and in order.
-    """
-    before, *begun = readme.split(BEGIN)
-    if len(begun) != 1 or begun[0].count(END) != 1:
-        raise ValueError(f"expected {BEGIN!r} and then {END!r} once in the README.")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{begun[0].split(END)[1]}"
-
-
 def save(seconds: dict[str, float], results: Path, readme: Path) -> None:
     """Writes what was measured to the results and the README.
 
@@ -102,7 +91,7 @@ def save(seconds: dict[str, float], results: Path, readme: Path) -> None:
     """
     content: dict[str, Any] = {"machine": machine(), "sizes": SIZES, "seconds_an_epoch": seconds}
     results.write_text(json.dumps(content, indent=2) + "\n")
-    readme.write_text(insert(table(seconds), readme.read_text()))
+    readme.write_text(insert(table(seconds), readme.read_text(), BEGIN, END))
 
 
 def main(arguments: list[str] | None = None) -> None:

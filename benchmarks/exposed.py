@@ -22,9 +22,13 @@ import torch
 import invlightning as il
 from benchmarks.exposed_results import plot_lengths, report
 from benchmarks.exposed_watch import Watch
+from benchmarks.readme import insert
 from benchmarks.resumable import Row, quiet, quiet_trainer
 
 RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parents[1] / "README.md"
+BEGIN = "<!-- exposed: written by python -m benchmarks.exposed -->"
+END = "<!-- exposed: end -->"
 SHARES = (0.03, 0.1, 1.0)
 L2, RATES = (0.01, 0.03, 0.1, 0.3), (1e-3, 3e-3)
 TUNING_SEEDS, SEEDS = (0, 1), (0, 1, 2, 3, 4)
@@ -182,7 +186,11 @@ def main() -> None:
     if l2:
         rows = go([(arm, 0.1, l2, lr, s, n) for arm in curve for n in LENGTHS for s in SEEDS])
         plot_lengths(rows[(rows.l2 == l2) & (rows.lr == lr)], options.output)
-    report(rows, best, options.output / "exposed_ml100k.md")
+    tables = report(rows, best)
+    (options.output / "exposed_ml100k.md").write_text(tables + "\n")
+    print(tables)
+    if options.output == RESULTS:
+        README.write_text(insert(tables, README.read_text(), BEGIN, END))
 
 
 if __name__ == "__main__":

@@ -15,19 +15,20 @@ SHOWN = {
 }
 
 
-def report(rows: pd.DataFrame, best: pd.DataFrame, path: Path) -> None:
-    """Writes a table a share of the labels: means, deviations and paired differences.
+def report(rows: pd.DataFrame, best: pd.DataFrame) -> str:
+    """A table for each share of the labels: means, deviations and paired differences.
 
     Args:
         rows: All runs.
         best: The chosen setting of each arm and share.
-        path: The Markdown file.
+
+    Returns:
+        Markdown.
     """
     merged = rows.merge(best[["arm", "share", "l2", "lr"]], on=["arm", "share", "l2", "lr"])
     merged = merged[merged.inner_lr == merged.inner_lr.mode()[0]]
     parts = [_table(share, group) for share, group in merged.groupby("share", sort=True)]
-    path.write_text("\n\n".join(parts) + "\n")
-    print(path.read_text())
+    return "\n\n".join(parts)
 
 
 def _table(share: float, rows: pd.DataFrame) -> str:

@@ -17,7 +17,7 @@ def test_readme_shows_what_was_measured_of_every_method():
     measured = json.loads((ROOT / "benchmarks" / "results" / "costs.json").read_text())
     seconds = measured["seconds_an_epoch"]
     assert list(seconds) == [method.name for method in METHODS]
-    assert costs.insert(costs.table(seconds), readme) == readme
+    assert costs.insert(costs.table(seconds), readme, costs.BEGIN, costs.END) == readme
     for method in METHODS:
         row = f"| {method.name} | "
         assert readme.split(costs.BEGIN)[1].split(costs.END)[0].count(row) == 1
@@ -77,4 +77,4 @@ def test_what_does_not_fit_is_refused(few):
         costs.table({costs.BCE: 1.0})
     for readme in ("", f"{costs.END}{costs.BEGIN}", f"{costs.BEGIN}{costs.BEGIN}{costs.END}"):
         with pytest.raises(ValueError, match="once in the README"):
-            costs.insert("text", readme)
+            costs.insert("text", readme, costs.BEGIN, costs.END)
