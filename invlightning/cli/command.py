@@ -1,13 +1,16 @@
 """The command ``invlightning``: LightningCLI with our classes known by name."""
 
+import platform
+from importlib.metadata import version
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from invlightning.cli.configs_lookup import packaged_configs
 from invlightning.cli.console import console
-from invlightning.cli.loggers import default_loggers
+from invlightning.cli.loggers import default_loggers, move_loggers
 from invlightning.cli.predictions import PredictionWriter
 from invlightning.cli.reports import print_fit_report, print_metrics
 from invlightning.cli.resuming import check_checkpoint, resume_callbacks, settle_evaluation
@@ -32,6 +35,11 @@ class InverseLearningCLI(LightningCLI):
             super()._parse_ckpt_path()
             settle_evaluation(section.model, self.config[self.config.subcommand])
 
+    def before_instantiate_classes(self) -> None:
+        """Puts what a run writes where ``--trainer.default_root_dir`` says."""
+        trainer = self.config[self.config.subcommand].trainer
+        move_loggers(trainer.logger, trainer.default_root_dir)
+
     def before_fit(self) -> None:
         """Says which hyper-parameters differ from those of the checkpoint, and sees to them."""
         self.trainer.callbacks += resume_callbacks(self.config.fit.ckpt_path, self.model)  # type: ignore[attr-defined]
@@ -54,6 +62,14 @@ class InverseLearningCLI(LightningCLI):
         self.trainer.predict(model, **{**kwargs, "return_predictions": False})
 
 
+def version_line() -> str:
+    """Versions of what a report of a problem should name, in one line."""
+    own = version("invlightning")
+    python = platform.python_version()
+    lightning = version("pytorch-lightning")
+    return f"{own} (pytorch-lightning {lightning}, torch {torch.__version__}, Python {python})"
+
+
 def run(args: ArgsType = None) -> InverseLearningCLI:
     """Runs the command line, with ``args`` or, where None, with the arguments of the process."""
     return InverseLearningCLI(
@@ -65,7 +81,10 @@ def run(args: ArgsType = None) -> InverseLearningCLI:
         seed_everything_default=42,
         save_config_kwargs={"overwrite": True},
         trainer_defaults={"logger": default_loggers()},
-        parser_kwargs={name: {"usage": USAGE % name} for name in LightningCLI.subcommands()},
+        parser_kwargs={
+            "version": version_line(),
+            **{name: {"usage": USAGE % name} for name in LightningCLI.subcommands()},
+        },
         args=args,
     )
 

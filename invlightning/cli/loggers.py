@@ -3,6 +3,8 @@
 from importlib.util import find_spec
 from typing import Any
 
+from jsonargparse import Namespace
+
 FOLDER = "runs"
 
 
@@ -14,3 +16,19 @@ def default_loggers() -> list[dict[str, Any]]:
         "init_args": {"save_dir": FOLDER, "name": "tensorboard"},
     }
     return [csv, board] if find_spec("tensorboard") else [csv]
+
+
+def move_loggers(loggers: Any, folder: str | None) -> None:
+    """Lets ``--trainer.default_root_dir`` decide where the default loggers write.
+
+    Checkpoints lie beside what the first logger writes, so they move as well.
+
+    Args:
+        loggers: The loggers as the command line has them; others than the default ones stay.
+        folder: What was given; None keeps ``runs``.
+    """
+    if folder is None or not isinstance(loggers, list):
+        return
+    for logger in loggers:
+        if isinstance(logger, Namespace) and logger.get("init_args.save_dir") == FOLDER:
+            logger.init_args.save_dir = folder

@@ -4,6 +4,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import invlightning as il
@@ -147,3 +148,23 @@ def test_help_shows_docstrings_and_known_classes(args, capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert all(words in text for words in HELP[args])
     assert "demos" not in text
+
+
+def test_version_is_one_line_with_what_a_report_needs(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(["--version"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert il.__version__ in out
+    assert f"torch {torch.__version__}" in out
+
+
+def test_root_directory_decides_where_a_run_writes(tmp_path, monkeypatch):
+    """It was ignored: logs and checkpoints went to runs/."""
+    monkeypatch.chdir(tmp_path)
+    args = ["--config=bce_ncf.yaml", *TINY, *QUIET, "--trainer.max_epochs=1"]
+    cli = run(["fit", *args, "--trainer.default_root_dir=elsewhere"])
+    assert cli.trainer.log_dir.startswith("elsewhere/")
+    assert cli.trainer.checkpoint_callback.best_model_path.find("elsewhere/") >= 0
+    assert not (tmp_path / "runs").exists()

@@ -177,7 +177,7 @@ def test_decisions_about_rows_see_every_kind(decision, kinds):
 @pytest.mark.parametrize("epoch", ["labeled", "exposed"])
 @pytest.mark.parametrize("form", FORMS)
 def test_stop_after_any_step(form, epoch, tmp_path):
-    """Seen to fail when the passes over exposed rows began anew with every start."""
+    """Bit for bit, in both kinds of epochs."""
     saves = ModelCheckpoint(tmp_path, filename="{step}", every_n_train_steps=1, save_top_k=-1)
     data = partial(make_data, epoch=epoch)
     flags = {"enable_checkpointing": True, "num_sanity_val_steps": 0}
