@@ -165,7 +165,7 @@ def test_steps_between_logs_must_be_positive(monitor):
 
 @pytest.mark.parametrize("form", ["module", "callback"])
 def test_exposed_rows_are_measured_against_hidden_labels(form):
-    """Seen to fail when the labels were taken in the order of the batch."""
+    """The AUC of the weights that the loss gives, by another library."""
     data = il.ArrayDataModule(
         *table(), positive_threshold=0.5, batch_size=4096, labeled_fraction=0.3, meta_fraction=0.0,
         epoch="exposed",

@@ -224,7 +224,7 @@ def test_losses_without_exposed_rows_are_refused():
 
 
 def test_hidden_labels_reach_no_weight():
-    """Other hidden labels, the same weights; seen to fail with labels that were not taken away."""
+    """Other hidden labels, the same weights: nothing that trains looks at them."""
     models = []
     for flip in (False, True):
         users, items, ratings = exposed.table()
