@@ -55,12 +55,13 @@ class Watch(pl.Callback):
 
 def evaluate(model: Any, loaders: list[Any]) -> dict[str, float]:
     """Metrics of both views over the loaders of a part."""
-    labeled, ranking = LabeledMetrics(), RankingMetrics(ks=(20,))
     own = model.labeled_metrics, model.ranking_metrics
-    model.labeled_metrics, model.ranking_metrics = labeled, ranking
+    model.labeled_metrics = torch.nn.ModuleList([LabeledMetrics()])
+    model.ranking_metrics = torch.nn.ModuleList([RankingMetrics(ks=(20,))])
     for loader in loaders:
         for batch in loader:
             model.validation_step(batch, 0)
+    metrics = (*model.labeled_metrics, *model.ranking_metrics)
+    values = {name: float(value) for m in metrics for name, value in m.compute().items()}
     model.labeled_metrics, model.ranking_metrics = own
-    values = {**labeled.compute(), **ranking.compute()}
-    return {name: float(value) for name, value in values.items()}
+    return values

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torchmetrics import Metric
 
 from invlightning.backbones import Backbone
 from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
@@ -35,8 +36,23 @@ class EvaluatedModule(pl.LightningModule):
         super().__init__()
         self.top_k, self.item_chunk = top_k, item_chunk
         self.vocabularies = Vocabularies()
-        self.labeled_metrics = LabeledMetrics(k=label_cutoff)
-        self.ranking_metrics = RankingMetrics(ks=(top_k,))
+        self.label_cutoff = label_cutoff
+        labeled, ranking = self.configure_metrics()
+        self.labeled_metrics, self.ranking_metrics = nn.ModuleList(labeled), nn.ModuleList(ranking)
+
+    def configure_metrics(self) -> tuple[list[Metric], list[Metric]]:
+        """The metrics of both views; override it to add some or to exchange them.
+
+        A metric gives a mapping from names to scalars, which are logged behind ``val_`` or
+        ``test_``, or one scalar, which is logged under the name of its class in small letters.
+        What is not a number is left out. ``label_cutoff`` and ``top_k`` are set by then, other
+        attributes of a subclass are not.
+
+        Returns:
+            Metrics of labeled rows, called with ``(scores, labels, users)``, ``(B,)`` each, and
+            metrics of rankings, called with hits ``(B, top_k)`` and numbers of targets ``(B,)``.
+        """
+        return [LabeledMetrics(k=self.label_cutoff)], [RankingMetrics(ks=(self.top_k,))]
 
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs; see :meth:`Backbone.forward`."""
@@ -68,19 +84,23 @@ class EvaluatedModule(pl.LightningModule):
     def _evaluate(self, batch: LabeledBatch | RankingBatch) -> None:
         if isinstance(batch, LabeledBatch):
             scores = self(batch.users, batch.items)
-            self.labeled_metrics.update(scores, batch.labels, batch.users)
+            for metric in _listed(self.labeled_metrics):
+                metric.update(scores, batch.labels, batch.users)
             return
         _, items = self._top_unseen(batch)
         hits, num_targets = ranking_hits(
             items, batch.target_rows, batch.target_items, self.backbone.num_items
         )
-        self.ranking_metrics.update(hits, num_targets)
+        for metric in _listed(self.ranking_metrics):
+            metric.update(hits, num_targets)
 
     def _log_metrics(self, stage: str) -> None:
-        for metrics in (self.labeled_metrics, self.ranking_metrics):
+        for metrics in (*_listed(self.labeled_metrics), *_listed(self.ranking_metrics)):
             if not metrics.update_called:
                 continue
-            values = {f"{stage}_{name}": value for name, value in metrics.compute().items()}
+            found = metrics.compute()
+            named = found if isinstance(found, dict) else {type(metrics).__name__.lower(): found}
+            values = {f"{stage}_{name}": value for name, value in named.items()}
             # A metric that the rows cannot give (AUC without negatives) is left out.
             defined = {name: value for name, value in values.items() if not value.isnan()}
             shown = defined.pop(f"{stage}_auc", None)
@@ -163,6 +183,10 @@ class EvaluatedModule(pl.LightningModule):
         stored = Vocabularies()
         stored.load_state_dict(checkpoint.get("vocabularies", {}))
         self.vocabularies.merge(stored)
+
+
+def _listed(metrics: nn.ModuleList) -> list[Metric]:
+    return [metric for metric in metrics if isinstance(metric, Metric)]
 
 
 def scores_of(backbone: Backbone, users: Tensor, start: int, stop: int) -> Tensor:
