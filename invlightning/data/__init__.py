@@ -11,8 +11,9 @@ from invlightning.data.datasets import (
     VKLSVDDataModule,
     YambdaDataModule,
 )
-from invlightning.data.interactions import Interactions, RawTable, prepare
+from invlightning.data.interactions import Interactions, RawTable
 from invlightning.data.module import ImplicitDataModule
+from invlightning.data.preparation import prepare
 from invlightning.data.rows import SplitRows, split_rows
 from invlightning.data.samplers import (
     AdaptiveHardnessSampler,

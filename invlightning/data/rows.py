@@ -8,10 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from invlightning.data.dividing import meta_rows, thin_labels
 from invlightning.data.interactions import Interactions
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.reading.labels import MISSING
-from invlightning.data.splits import Split, meta_rows, thin_labels
+from invlightning.data.splits import Split
 from invlightning.types import LabeledRows, TrainingFacts
 
 TRAIN, VAL, TEST = 0, 1, 2

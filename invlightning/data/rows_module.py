@@ -10,7 +10,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from invlightning.data.interactions import Interactions, RawTable, prepare
+from invlightning.data.interactions import Interactions, RawTable
+from invlightning.data.preparation import prepare
 from invlightning.data.reading.cache import LEAST_BYTES, cached
 from invlightning.data.rows import SplitRows, check_shares, split_rows
 from invlightning.data.splits import RandomSplit, Split

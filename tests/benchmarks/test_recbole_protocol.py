@@ -6,7 +6,8 @@ import pytest
 
 from benchmarks import recbole_protocol as module
 from benchmarks.recbole_protocol import CANDIDATES, METRICS, MONITOR, UserRatioSplit, main
-from invlightning.data.interactions import RawTable, prepare
+from invlightning.data.interactions import RawTable
+from invlightning.data.preparation import prepare
 from tests.helpers.tiny_data import write_movielens
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from invlightning.data.interactions import RawTable, concatenate, prepare
+from invlightning.data.interactions import RawTable
+from invlightning.data.preparation import concatenate, prepare
 from tests.reference import interactions as reference
 
 ROWS = st.lists(

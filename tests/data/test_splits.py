@@ -7,20 +7,23 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from invlightning.data.hashing import lowest, pair_hashes
-from invlightning.data.interactions import RawTable, prepare
-from invlightning.data.splits import (
-    GivenSplit,
-    LeaveLastOut,
-    RandomSplit,
-    TemporalSplit,
-    UserRandomSplit,
+from invlightning.data.dividing import (
     leave_last_out,
     meta_rows,
     random_split,
     temporal_split,
     thin_labels,
     user_random_split,
+)
+from invlightning.data.hashing import lowest, pair_hashes
+from invlightning.data.interactions import RawTable
+from invlightning.data.preparation import prepare
+from invlightning.data.splits import (
+    GivenSplit,
+    LeaveLastOut,
+    RandomSplit,
+    TemporalSplit,
+    UserRandomSplit,
 )
 from invlightning.specs import to_spec
 

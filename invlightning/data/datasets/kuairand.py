@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from invlightning.data.interactions import RawTable, concatenate
+from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
+from invlightning.data.preparation import concatenate
 from invlightning.data.reading.download import Archive
 from invlightning.data.reading.files import read_table
 from invlightning.data.splits import GivenSplit, Split

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from invlightning.data.interactions import RawTable, concatenate
+from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
+from invlightning.data.preparation import concatenate
 from invlightning.data.reading.features import align_features, read_features
 from invlightning.data.reading.files import read_table
 from invlightning.data.splits import GivenSplit, Split

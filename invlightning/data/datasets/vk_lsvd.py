@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import override
 
-from invlightning.data.interactions import RawTable, concatenate
+from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
+from invlightning.data.preparation import concatenate
 from invlightning.data.reading.files import read_table
 from invlightning.data.reading.hub import HubFiles
 from invlightning.data.splits import GivenSplit, Split

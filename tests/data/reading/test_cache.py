@@ -12,7 +12,8 @@ import torch
 
 import invlightning as il
 from invlightning.data import rows_module
-from invlightning.data.interactions import RawTable, prepare
+from invlightning.data.interactions import RawTable
+from invlightning.data.preparation import prepare
 from invlightning.data.reading import cache as module
 from invlightning.data.reading.cache import cached, digest_of, load, store
 
