@@ -76,6 +76,26 @@ def test_reloads_with_equal_predictions(way, kind, tmp_path, monkeypatch):
     assert torch.load(path, weights_only=True)["hyper_parameters"]["_class_path"]
 
 
+def test_loaded_for_use_and_for_more_training(tmp_path):
+    """In evaluation mode, where dropout is off, until a Trainer fits it."""
+    backbone = partial(il.backbones.NeuMF, embedding_dim=4, dropout=0.5)
+    trainer = pl.Trainer(**QUIET, logger=False, default_root_dir=tmp_path)
+    data = il.SyntheticDataModule(**SIZES)
+    trainer.fit(il.Recommender(backbone), data)
+    loaded = il.load(trainer.checkpoint_callback.best_model_path)
+    assert not any(part.training for part in loaded.modules())
+    pairs = torch.arange(30), torch.arange(30)
+    assert torch.equal(loaded(*pairs), loaded(*pairs))
+    modes = []
+    watch = pl.callbacks.LambdaCallback(
+        on_train_batch_start=lambda trainer, module, *_: modes.append(module.backbone.training)
+    )
+    quiet = {**QUIET, "logger": False, "enable_checkpointing": False}
+    pl.Trainer(**quiet, callbacks=[watch]).fit(loaded, data)
+    assert modes
+    assert all(modes)
+
+
 def test_both_ways_give_the_same_weights(tmp_path, monkeypatch):
     states = []
     for way, train in WAYS.items():

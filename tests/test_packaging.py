@@ -66,7 +66,7 @@ GROUND = {
     "data": {"data", "evaluation_mode", "specs", "types"},
     "modules": {
         "modules", "evaluation_mode", "inverse", "losses", "backbones", "metrics", "optim", "data",
-        "sparse", "specs", "types",
+        "loading", "sparse", "specs", "stored_specs", "types",
     },
     "callbacks": {
         "callbacks", "modules", "evaluation_mode", "inverse", "losses", "metrics", "data", "specs",

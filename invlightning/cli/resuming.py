@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from invlightning.loading import read_checkpoint
+from invlightning.stored_specs import check_stored
 
 # Taken from the data module where they are not given.
 _SIZES = ("num_users", "num_items")
@@ -28,12 +29,21 @@ def check_checkpoint(path: str | None) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint.
+        ValueError: If it is no checkpoint, is damaged, does not say its class, or asks for anything
+            but imported classes of the right kind.
     """
-    if path is None or "://" in path:
+    if path is None or not Path(path).is_file():
+        if path is not None and "://" not in path and Path(path).suffix == ".ckpt":
+            read_checkpoint(path)
         return
-    if Path(path).is_file() or Path(path).suffix == ".ckpt":
-        read_checkpoint(path)
+    checkpoint = read_checkpoint(path)
+    stored = checkpoint.get("hyper_parameters")
+    if stored and "_class_path" not in stored:
+        raise ValueError(
+            f"{path} does not say which class it belongs to: save it from a module that is built "
+            "on the command line, or from one of invlightning."
+        )
+    check_stored(checkpoint, path, pl.LightningModule)
 
 
 def differences(old: Any, new: Any, name: str = "model") -> Iterator[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from invlightning.backbones import Backbone
+from invlightning.loading import SafelyLoaded
 from invlightning.losses import BinaryCrossEntropy, JointLoss, LabeledLoss, UnlabeledLoss
 from invlightning.modules.checks import (
     check_averaging,
@@ -24,6 +25,7 @@ from invlightning.modules.trainer_data import (
 )
 from invlightning.modules.training import TrainedModule
 from invlightning.specs import Specified, import_path, to_spec
+from invlightning.stored_specs import INSTANTIATOR
 
 if TYPE_CHECKING:
     from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -51,7 +53,7 @@ def check_factory(backbone: object, name: str) -> None:
         )
 
 
-class Recommender(Specified, ResumableModule, TrainedModule):
+class Recommender(Specified, SafelyLoaded, ResumableModule, TrainedModule):
     """Trains a backbone on labeled rows and, with further losses, on drawn and exposed ones.
 
     The training loss is ``labeled_loss + unlabeled_loss + exposed_loss``, each a mean over its
@@ -140,9 +142,8 @@ class Recommender(Specified, ResumableModule, TrainedModule):
         in Python is as safe to load as one made on the command line.
         """
         specs = {name: to_spec(value) for name, value in self.init_args.items()}
-        instantiator = "pytorch_lightning.cli.instantiate_module"
         self.save_hyperparameters(
-            {"_class_path": import_path(type(self)), "_instantiator": instantiator, **specs}
+            {"_class_path": import_path(type(self)), "_instantiator": INSTANTIATOR, **specs}
         )
 
     # ------------------------------------------------------------------------------- set-up
@@ -154,6 +155,8 @@ class Recommender(Specified, ResumableModule, TrainedModule):
         if data is not None:
             self.vocabularies.adopt(data)
         if stage == "fit":
+            if not self.training:  # as loading leaves it; parts that are frozen are left alone
+                self.train()
             check_monitors(self.trainer)
             check_averaging(self)
             check_exposed(self.trainer, self.exposed_criterion)
