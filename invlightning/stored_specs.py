@@ -147,7 +147,7 @@ class _Checker:
                 self.arguments(found, spec[key], where, depth)
 
     def _text(self, value: str, types: Types, where: str) -> None:
-        if any(get_origin(one) is Literal and value in get_args(one) for one in types):
+        if any(_is_literal(one) and value in get_args(one) for one in types):
             return
         if any(_kinds(types)):
             self._name(value, types, where)
@@ -220,9 +220,14 @@ def _is_buildable(one: Any) -> bool:
     return isinstance(one, type) and one.__module__.split(".")[0] not in sys.stdlib_module_names
 
 
+def _is_literal(one: Any) -> bool:
+    origin: Any = get_origin(one)
+    return origin is Literal
+
+
 def _is_open(one: Any) -> bool:
     """Whether a type says nothing about the values, or holds classes somewhere inside."""
-    if get_origin(one) is Literal:
+    if _is_literal(one):
         return False
     if args := get_args(one):
         return any(_is_open(inner) for arg in args for inner in _options(arg))
