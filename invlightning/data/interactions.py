@@ -7,9 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from invlightning.data.known_pairs import KnownPairs
-from invlightning.data.reading.columns import (
-    Column,
-)
+from invlightning.data.reading.columns import Column
 from invlightning.data.reading.labels import MISSING, Labels
 from invlightning.data.vocabulary import Vocabulary
 from invlightning.types import ExposedRows, LabeledRows
