@@ -53,6 +53,8 @@ class ImplicitDataModule(RowsDataModule, ABC):
         eval_batch_size: Labeled rows of an evaluation batch.
         ranking_batch_size: Users of a full-catalogue ranking batch.
         predict_users: Raw ids of the users to recommend to in ``predict``. None means everyone.
+        allow_other_data: Whether a model may be evaluated, and its training go on, though it was
+            trained on other rows, labels or another split than these.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -69,6 +71,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
     eval_batch_size: int = 8192
     ranking_batch_size: int = 256
     predict_users: list[int | str] | None = None
+    allow_other_data: bool = False
 
     _later: ClassVar[frozenset[str]] = RowsDataModule._later | {
         "num_unlabeled",
@@ -82,6 +85,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
         "eval_batch_size",
         "ranking_batch_size",
         "predict_users",
+        "allow_other_data",
     }
 
     def __post_init__(self) -> None:

@@ -18,6 +18,7 @@ from invlightning.modules.checks import (
     check_sparse_optimizer,
 )
 from invlightning.modules.resume import ResumableModule
+from invlightning.modules.trained_on import RemembersData
 from invlightning.modules.trainer_data import (
     any_data,
     implicit_data,
@@ -53,7 +54,7 @@ def check_factory(backbone: object, name: str) -> None:
         )
 
 
-class Recommender(Specified, SafelyLoaded, ResumableModule, TrainedModule):
+class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, TrainedModule):
     """Trains a backbone on labeled rows and, with further losses, on drawn and exposed ones.
 
     The training loss is ``labeled_loss + unlabeled_loss + exposed_loss``, each a mean over its
@@ -154,6 +155,7 @@ class Recommender(Specified, SafelyLoaded, ResumableModule, TrainedModule):
         data = implicit_data(self.trainer)
         if data is not None:
             self.vocabularies.adopt(data)
+        super().setup(stage)
         if stage == "fit":
             if not self.training:  # as loading leaves it; parts that are frozen are left alone
                 self.train()
