@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from invlightning.compat import sparse_entries
+
 
 def sparse_tables(module: nn.Module) -> list[nn.Embedding | nn.EmbeddingBag]:
     """The embedding tables of ``module`` whose gradients are row-sparse."""
@@ -17,7 +19,7 @@ def sparse_tables(module: nn.Module) -> list[nn.Embedding | nn.EmbeddingBag]:
 
 def entry_values(gradient: Tensor) -> Tensor:
     """The values of the entries of a row-sparse gradient; a dense one as it is."""
-    return gradient._values() if gradient.is_sparse else gradient
+    return sparse_entries(gradient)[1] if gradient.is_sparse else gradient
 
 
 def row_totals(gradient: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,7 +44,8 @@ def row_totals(gradient: Tensor) -> tuple[Tensor, Tensor]:
             f"the gradient has {gradient.sparse_dim()} sparse dimensions, expected whole rows as "
             "nn.Embedding(sparse=True) gives them: call .to_dense() on it or use dense gradients."
         )
-    rows, values = gradient._indices()[0], entry_values(gradient)
+    indices, values = sparse_entries(gradient)
+    rows = indices[0]
     if gradient.is_coalesced() or len(rows) == 0:
         return rows, values
     add = _distinct_totals if gradient.device.type == "cpu" else _repeated_totals

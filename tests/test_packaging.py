@@ -58,19 +58,19 @@ def test_imports_are_declared_dependencies(path):
 
 
 GROUND = {
-    "inverse": {"inverse", "sparse", "specs"},
+    "inverse": {"compat", "inverse", "sparse", "specs"},
     "losses": {"losses", "specs", "types"},
-    "backbones": {"backbones", "memory", "evaluation_mode", "specs", "types"},
+    "backbones": {"backbones", "compat", "memory", "evaluation_mode", "specs", "types"},
     "metrics": {"metrics"},
     "optim": {"optim", "sparse", "memory"},
     "data": {"data", "evaluation_mode", "specs", "types"},
     "modules": {
-        "modules", "evaluation_mode", "inverse", "losses", "backbones", "metrics", "optim", "data",
-        "loading", "sparse", "specs", "stored_specs", "types",
+        "modules", "compat", "evaluation_mode", "inverse", "losses", "backbones", "metrics",
+        "optim", "data", "loading", "sparse", "specs", "stored_specs", "types",
     },
     "callbacks": {
-        "callbacks", "modules", "evaluation_mode", "inverse", "losses", "metrics", "data", "specs",
-        "types",
+        "callbacks", "compat", "modules", "evaluation_mode", "inverse", "losses", "metrics", "data",
+        "specs", "types",
     },
 }  # fmt: skip
 
@@ -85,6 +85,16 @@ def test_floors(room):
                 assert len(parts) > 1, f"{path} imports the top of the package"
                 assert parts[1] in GROUND[room], f"{path} imports {name}"
             assert room != "inverse" or parts[0] != "pytorch_lightning"
+
+
+@pytest.mark.parametrize("name", ["compat", "sparse"])
+def test_the_ground_floor_stands_on_nothing(name):
+    """The engine imports it and stays plain PyTorch; annotations may name Lightning's classes."""
+    statements = ast.parse((ROOT / f"invlightning/{name}.py").read_text()).body
+    found = {s.module for s in statements if isinstance(s, ast.ImportFrom)}
+    found |= {alias.name for s in statements if isinstance(s, ast.Import) for alias in s.names}
+    allowed = {"torch", "numpy", "invlightning.compat", *sys.stdlib_module_names}
+    assert {n for n in found if n.split(".")[0] not in allowed} <= allowed
 
 
 def test_import_is_silent_and_light():

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.exposure_em import UNLABELED, fit_exposure_mf
 from invlightning.backbones.layers.embedding import check_sizes
-from invlightning.backbones.layers.fact_tensors import FactTensors
+from invlightning.compat import TravelingTensors
 from invlightning.types import TrainingFacts
 
 
-class FittedFactors(FactTensors):
+class FittedFactors(TravelingTensors):
     """Factors that are fitted, not trained; there are none before.
 
     Args:

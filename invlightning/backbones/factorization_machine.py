@@ -5,11 +5,11 @@ from torch import Tensor, nn
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
-from invlightning.backbones.layers.fact_tensors import FactTensors
+from invlightning.compat import TravelingTensors
 from invlightning.types import TrainingFacts
 
 
-class FeatureSide(FactTensors):
+class FeatureSide(TravelingTensors):
     """The users, or the items, of a factorization machine: an id and side features for each.
 
     With x the features of a row, each with a factor v_j and a weight w_j, beside the factor and

@@ -5,6 +5,7 @@ from typing import Any
 import pytorch_lightning as pl
 from torch import Tensor
 
+from invlightning.compat import logged_step
 from invlightning.inverse.decisions import DIRECT, INVERSE, NONE
 
 CHOICES = {NONE: "none", INVERSE: "inverse", DIRECT: "direct"}
@@ -13,7 +14,7 @@ CHOICES = {NONE: "none", INVERSE: "inverse", DIRECT: "direct"}
 def log_values(trainer: pl.Trainer, values: dict[str, Tensor]) -> None:
     """Writes scalars to the loggers and to ``trainer.callback_metrics``."""
     trainer.callback_metrics.update(values)
-    step = trainer.fit_loop.epoch_loop._batches_that_stepped  # the x axis of Lightning's own logs
+    step = logged_step(trainer)
     for logger in trainer.loggers:
         logger.log_metrics({name: value.item() for name, value in values.items()}, step=step)
 

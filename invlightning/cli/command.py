@@ -1,12 +1,14 @@
 """The command ``invlightning``: LightningCLI with our classes known by name."""
 
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
+from typing_extensions import override
 
 from invlightning.cli.configs_lookup import packaged_configs
 from invlightning.cli.console import console
@@ -14,25 +16,27 @@ from invlightning.cli.loggers import default_loggers, move_loggers
 from invlightning.cli.predictions import PredictionWriter
 from invlightning.cli.reports import print_fit_report, print_metrics
 from invlightning.cli.resuming import check_checkpoint, resume_callbacks, settle_evaluation
+from invlightning.compat import CheckpointArgument
 
 # Without it, every error is preceded by a page that lists all options of the Trainer.
 USAGE = "invlightning %s [--config FILE ...] [--model.NAME VALUE ...] [--data.NAME VALUE ...] ..."
 
 
-class InverseLearningCLI(LightningCLI):
+class InverseLearningCLI(CheckpointArgument, LightningCLI):
     """LightningCLI that knows the packaged configs and reports what came out and where it lies."""
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses the arguments, in which packaged configs may be given by name."""
         self.config = parser.parse_args(packaged_configs(args))
 
-    def _parse_ckpt_path(self) -> None:
+    @override
+    def settle_checkpoint(self, adopt: Callable[[], None]) -> None:
         section = self.config[self.config.subcommand]
         check_checkpoint(section.ckpt_path)
         # When training goes on, the command line decides about hyper-parameters; Lightning would
         # silently prefer those of the checkpoint. Everywhere else the checkpoint decides.
         if self.config.subcommand != "fit":
-            super()._parse_ckpt_path()
+            adopt()
             settle_evaluation(section.model, self.config[self.config.subcommand])
 
     def before_instantiate_classes(self) -> None:

@@ -10,6 +10,7 @@ from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from invlightning.compat import is_compiled
 from invlightning.sparse import row_totals
 
 Criterion = Callable[[Tensor], Tensor]
@@ -152,9 +153,8 @@ def _same_numbers(module: nn.Module) -> AbstractContextManager[Any]:
 
 def _uncompiled(module: nn.Module) -> AbstractContextManager[Any]:
     """Runs what was compiled as it was written; else it is compiled again in every step."""
-    is_compiled = any(m._compiled_call_impl is not None for m in module.modules())
-    # Asked for only then, as it loads the compiler.
-    return torch.compiler.set_stance("force_eager") if is_compiled else nullcontext()
+    # The compiler is asked only then, as that loads it.
+    return torch.compiler.set_stance("force_eager") if is_compiled(module) else nullcontext()
 
 
 class _RowTangents(TorchFunctionMode):

@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import (
 )
 from torch import Tensor, nn
 
+from invlightning.compat import saves_by_time
 from invlightning.data.rows import VAL
 from invlightning.modules.trainer_data import implicit_data
 from invlightning.sparse import sparse_tables
@@ -83,7 +84,7 @@ def check_callbacks(trainer: pl.Trainer) -> None:
         ValueError: With a ModelCheckpoint by time or a GradientAccumulationScheduler.
     """
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, ModelCheckpoint) and callback._train_time_interval is not None:
+        if isinstance(callback, ModelCheckpoint) and saves_by_time(callback):
             raise ValueError(
                 "ModelCheckpoint(train_time_interval=...) never saves under manual "
                 "optimization: use every_n_train_steps, or InverseGradientCallback."

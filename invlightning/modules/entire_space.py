@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from invlightning.backbones import Backbone
+from invlightning.compat import trainer_of
 from invlightning.losses import (
     BinaryCrossEntropy,
     JointLoss,
@@ -129,8 +130,9 @@ class EntireSpaceRecommender(Recommender):
         assert self.num_users is not None  # the base saw to it
         assert self.num_items is not None
         self.exposure_backbone = build(self.num_users, self.num_items)
-        if self._trainer is not None:
-            start_fit(self._trainer, self.exposure_backbone, observed=True)
+        trainer = trainer_of(self)
+        if trainer is not None:
+            start_fit(trainer, self.exposure_backbone, observed=True)
         if self.shares_tables:
             share_tables(self.backbone, self.exposure_backbone)
         if self.compiles:

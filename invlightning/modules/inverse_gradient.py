@@ -176,9 +176,9 @@ class InverseGradientMixin(_Module):
         if steps:
             optimizer.step()
             self.driver.forget(optimizer.optimizer, self.last_step)
-            step_schedulers(self, self._watches, "step")
+            step_schedulers(self, self._watches, "step", batch_idx + 1)
         if is_last:
-            step_schedulers(self, self._watches, "epoch")
+            step_schedulers(self, self._watches, "epoch", self.current_epoch + 1)
         return loss.detach()
 
     def further_loss(self, batch: Any) -> Tensor | None:
@@ -209,7 +209,7 @@ class InverseGradientMixin(_Module):
         """Steps schedulers that watch a metric."""
         super().on_train_epoch_end()
         metrics = {**self._resumed_metrics, **self.trainer.callback_metrics}
-        step_schedulers(self, self._watches, "epoch", metrics)
+        step_schedulers(self, self._watches, "epoch", self.current_epoch + 1, metrics)
 
     # -------------------------------------------------------------------------- checkpoints
 

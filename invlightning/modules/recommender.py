@@ -8,6 +8,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from invlightning.backbones import Backbone
+from invlightning.compat import trainer_of
 from invlightning.loading import SafelyLoaded
 from invlightning.losses import BinaryCrossEntropy, JointLoss, LabeledLoss, UnlabeledLoss
 from invlightning.modules.checks import (
@@ -182,8 +183,9 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
         """
         if hasattr(self, "backbone"):
             return
-        if self._trainer is not None:  # weight averaging builds the model before setup
-            self._adopt_sizes(any_data(self._trainer))
+        trainer = trainer_of(self)
+        if trainer is not None:  # weight averaging builds the model before setup
+            self._adopt_sizes(any_data(trainer))
         if self.num_users is None or self.num_items is None:
             raise ValueError(
                 "num_users and num_items are unknown: train with a data module of invlightning, "
@@ -192,8 +194,8 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
         self.backbone = self.build_backbone(self.num_users, self.num_items)
         if self.compiles:
             self.backbone.compile()
-        if self._trainer is not None:
-            start_fit(self._trainer, self.backbone)
+        if trainer is not None:
+            start_fit(trainer, self.backbone)
         self.hparams.update(num_users=self.num_users, num_items=self.num_items)
 
     def get_extra_state(self) -> Tensor:

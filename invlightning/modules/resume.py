@@ -19,9 +19,9 @@ from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
+from invlightning.compat import FitProgress, trainer_of
 from invlightning.data.seeding import OUTER, seed_batch
 
-Counters = dict[str, Any]
 _GRADIENTS = "unfinished_gradients"
 
 
@@ -71,7 +71,7 @@ class ResumableModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Makes training go on with the first batch that was not trained on."""
         super().on_load_checkpoint(checkpoint)
-        trainer = self._trainer
+        trainer = trainer_of(self)
         if trainer is None or trainer.state.fn != TrainerFn.FITTING:
             return
         repair_progress(checkpoint, trainer.max_steps != -1, trainer.accumulate_grad_batches)
@@ -89,25 +89,18 @@ def repair_progress(checkpoint: dict[str, Any], counts_steps: bool, window: int)
         counts_steps: Whether ``max_steps`` of the Trainer is set.
         window: Batches of a gradient accumulation window.
     """
-    fit = checkpoint["loops"]["fit_loop"]
-    loaders = fit["state_dict"].get("combined_loader", [])
-    if len(loaders) != 1 or not {"epoch", "position"} <= loaders[0].keys():
+    progress = FitProgress(checkpoint)
+    if len(progress.loaders) != 1 or not {"epoch", "position"} <= progress.loaders[0].keys():
         return
-    loader, epochs = loaders[0], fit["epoch_progress"]
-    batches, log = fit["epoch_loop.batch_progress"], fit["epoch_loop.state_dict"]
-    done = batches["current"]["processed"]
-    is_in_flight = batches["current"]["ready"] > done
-    is_whole = batches["is_last_batch"] and not is_in_flight
-    is_counted = epochs["current"]["processed"] > loader["epoch"]
-    if not is_in_flight and not (is_counted and (counts_steps or not is_whole)):
+    [loader] = progress.loaders
+    done = progress.batches_done
+    is_whole = progress.is_last_batch and not progress.is_in_flight
+    is_counted = progress.epochs_done > loader["epoch"]
+    if not progress.is_in_flight and not (is_counted and (counts_steps or not is_whole)):
         return
     loader["position"] = done
-    batches["is_last_batch"] = is_whole
-    _set(epochs, started=loader["epoch"] + 1, processed=loader["epoch"], pending=0)
-    # The hooks at the end of a batch count it as completed; one is left to count on resuming.
-    _set(batches, started=done, processed=done, pending=min(done, 1))
-    if done and (is_whole or done % window == 0):
-        log["_batches_that_stepped"] -= 1  # likewise
+    stepped = done > 0 and (is_whole or done % window == 0)
+    progress.reopen(loader["epoch"], is_whole, stepped)
 
 
 def is_mid_window(checkpoint: dict[str, Any], window: int) -> bool:
@@ -117,15 +110,5 @@ def is_mid_window(checkpoint: dict[str, Any], window: int) -> bool:
         checkpoint: A checkpoint that a Trainer wrote.
         window: Batches of a gradient accumulation window.
     """
-    batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-    return not batches["is_last_batch"] and batches["current"]["processed"] % window != 0
-
-
-def _set(progress: Counters, started: int, processed: int, pending: int) -> None:
-    """Sets the counters of this run and moves those of all runs by as much."""
-    current, total = progress["current"], progress["total"]
-    before = total["processed"] - current["processed"]
-    for counters, offset in ((current, 0), (total, before)):
-        counters["ready"] = counters["started"] = started + offset
-        counters["processed"] = processed + offset
-        counters["completed"] = processed + offset - pending
+    progress = FitProgress(checkpoint)
+    return not progress.is_last_batch and progress.batches_done % window != 0

@@ -90,6 +90,7 @@ def step_schedulers(
     module: pl.LightningModule,
     watches: Watches,
     interval: str,
+    done: int,
     metrics: dict[str, Tensor] | None = None,
 ) -> None:
     """Steps the schedulers that are due, counting as automatic optimization does.
@@ -98,15 +99,14 @@ def step_schedulers(
         module: The module in training.
         watches: Settings by scheduler.
         interval: ``step`` or ``epoch``.
+        done: Batches of the epoch, or epochs, that are done.
         metrics: What was logged, for the schedulers that watch a metric; None for the others.
 
     Raises:
         ValueError: If a scheduler watches a metric that was not logged.
     """
-    trainer = module.trainer
-    done = 1 + (trainer.fit_loop.batch_idx if interval == "step" else trainer.current_epoch)
     # Read anew each time: the learning-rate finder and weight averaging exchange them.
-    for config in trainer.lr_scheduler_configs:
+    for config in module.trainer.lr_scheduler_configs:
         watch = watches.get(config.scheduler, Watch())
         due = config.interval == interval and done % config.frequency == 0
         if watch.is_plateau != (metrics is not None) or not due:

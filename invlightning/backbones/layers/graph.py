@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from invlightning.backbones.layers.fact_tensors import FactTensors, group
+from invlightning.backbones.layers.grouping import group
+from invlightning.compat import TravelingTensors
 
 
-class PositivePairs(FactTensors):
+class PositivePairs(TravelingTensors):
     """The positive training pairs, grouped by user and by item.
 
     Sums over neighbors are products with the sparse matrix R, which has a row for each user, a

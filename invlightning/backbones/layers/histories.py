@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from invlightning.backbones.layers.fact_tensors import FactTensors, group
+from invlightning.backbones.layers.grouping import group
+from invlightning.compat import TravelingTensors
 from invlightning.types import TrainingFacts
 
 
-class Histories(FactTensors):
+class Histories(TravelingTensors):
     """Positive training items of each user in order of time, cut off at any moment.
 
     A moment of a user is told by the number of positives before it. Labeled training pairs have a

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from invlightning.backbones.base import Backbone
+from invlightning.compat import edit_count
 from invlightning.evaluation_mode import fixed_period, is_learning
 
 Vectors = tuple[Tensor, Tensor]
@@ -32,7 +33,7 @@ class VectorMemory:
             return None
         for p, (alias, version) in zip(parameters, self._origin, strict=True):
             same_storage = p.data_ptr() == alias.data_ptr() and p.dtype == alias.dtype
-            if p._version != version or not same_storage:
+            if edit_count(p) != version or not same_storage:
                 return None
         return self._vectors
 
@@ -41,7 +42,7 @@ class VectorMemory:
     ) -> None:
         """Remembers vectors, for a period or for ever."""
         # The alias keeps the storage alive, so that no other can take its address.
-        self._origin = [(p.detach(), p._version) for p in parameters]
+        self._origin = [(p.detach(), edit_count(p)) for p in parameters]
         self._period, self._vectors = period, vectors
 
     def clear(self) -> None:
