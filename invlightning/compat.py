@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 else:
     _CLI = object
 
+# Among the hyper-parameters of a checkpoint, Lightning looks here for the class to build and for
+# the function that builds it. Lightning 2.6.6: ``core.saving._load_state``.
+CLASS_PATH = "_class_path"
+INSTANTIATOR = "_instantiator"
+MODULE_INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
+
 
 def edit_count(tensor: Tensor) -> int:
     """How often a tensor was edited in place. Torch 2.13: ``Tensor._version``."""

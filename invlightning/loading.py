@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.core.saving import pl_load  # type: ignore[attr-defined]
 from typing_extensions import Self, override
 
+from invlightning.compat import CLASS_PATH
 from invlightning.stored_specs import check_stored
 
 MapLocation = Any  # whatever torch.load takes
@@ -98,7 +99,7 @@ def load(path: str | Path, map_location: str | torch.device | None = None) -> pl
             but imported classes of the right kind.
     """
     checkpoint = read_checkpoint(path)
-    if "_class_path" not in (checkpoint.get("hyper_parameters") or {}):
+    if CLASS_PATH not in (checkpoint.get("hyper_parameters") or {}):
         raise ValueError(
             f"{path} does not say which class it belongs to: load it by that class, with "
             "YourModule.load_from_checkpoint(path)."

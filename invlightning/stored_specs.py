@@ -19,7 +19,8 @@ from inspect import Parameter, signature
 from types import FunctionType, ModuleType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-INSTANTIATOR = "pytorch_lightning.cli.instantiate_module"
+from invlightning.compat import CLASS_PATH, INSTANTIATOR, MODULE_INSTANTIATOR
+
 _SPEC_KEYS = {"class_path", "init_args", "dict_kwargs"}
 _LEGACY_KEYS = ("hparams", "module_arguments")
 _MAX_DEPTH = 32
@@ -49,12 +50,13 @@ def check_stored(checkpoint: Mapping[str, Any], source: str, base: type) -> None
                 "Lightning writes: give a checkpoint that a Trainer saved."
             )
     stored = dict(checkpoint.get("hyper_parameters") or {})
-    path, instantiator = stored.pop("_class_path", None), stored.pop("_instantiator", None)
+    path, instantiator = stored.pop(CLASS_PATH, None), stored.pop(INSTANTIATOR, None)
     if path is None and instantiator is None:  # given to the class as they are
         return
-    if instantiator != INSTANTIATOR:
+    if instantiator != MODULE_INSTANTIATOR:
         raise ValueError(
-            f"{source} asks to be built by {instantiator!r}: only {INSTANTIATOR} builds modules."
+            f"{source} asks to be built by {instantiator!r}: only {MODULE_INSTANTIATOR} builds "
+            "modules."
         )
     module = base if path is None else imported(path)
     if module is None:

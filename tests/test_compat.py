@@ -17,6 +17,9 @@ from pytorch_lightning.cli import LightningCLI
 from torch import nn
 
 from invlightning.compat import (
+    CLASS_PATH,
+    INSTANTIATOR,
+    MODULE_INSTANTIATOR,
     CheckpointArgument,
     FitProgress,
     TravelingTensors,
@@ -200,6 +203,16 @@ def test_reopened_progress_is_that_of_a_checkpoint_between_batches(tmp_path):
     names = ("epoch_progress", "epoch_loop.batch_progress", "epoch_loop.state_dict")
     for name in names:
         assert ended["loops"]["fit_loop"][name] == between["loops"]["fit_loop"][name]
+
+
+def test_a_checkpoint_says_its_class_under_these_keys(tmp_path):
+    """Lightning 2.6.6: ``load_from_checkpoint`` of the base class builds that class."""
+    path = tmp_path / "line.ckpt"
+    named = {CLASS_PATH: f"{__name__}.Line", INSTANTIATOR: MODULE_INSTANTIATOR}
+    checkpoint = {"state_dict": Line().state_dict(), "hyper_parameters": named}
+    torch.save({**checkpoint, "pytorch-lightning_version": pl.__version__}, path)
+    loaded = pl.LightningModule.load_from_checkpoint(path, weights_only=True)
+    assert type(loaded) is Line
 
 
 def test_a_command_line_decides_what_a_checkpoint_means_for_the_arguments(monkeypatch):

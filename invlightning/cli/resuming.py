@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from jsonargparse import Namespace
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
+from invlightning.compat import CLASS_PATH, INSTANTIATOR
 from invlightning.loading import read_checkpoint
 from invlightning.stored_specs import check_stored
 
@@ -38,7 +39,7 @@ def check_checkpoint(path: str | None) -> None:
         return
     checkpoint = read_checkpoint(path)
     stored = checkpoint.get("hyper_parameters")
-    if stored and "_class_path" not in stored:
+    if stored and CLASS_PATH not in stored:
         raise ValueError(
             f"{path} does not say which class it belongs to: save it from a module that is built "
             "on the command line, or from one of invlightning."
@@ -59,9 +60,9 @@ def differences(old: Any, new: Any, name: str = "model") -> Iterator[tuple[str, 
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in (key for key in new if key in old):
-            if key == "_instantiator" or (key in _SIZES and None in (old[key], new[key])):
+            if key == INSTANTIATOR or (key in _SIZES and None in (old[key], new[key])):
                 continue
-            plain = key in ("class_path", "_class_path", "init_args")
+            plain = key in ("class_path", CLASS_PATH, "init_args")
             yield from differences(old[key], new[key], name if plain else f"{name}.{key}")
     elif _describe(old) != _describe(new):
         yield name, _describe(old), _describe(new)

@@ -8,7 +8,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from invlightning.backbones import Backbone
-from invlightning.compat import trainer_of
+from invlightning.compat import CLASS_PATH, INSTANTIATOR, MODULE_INSTANTIATOR, trainer_of
 from invlightning.loading import SafelyLoaded
 from invlightning.losses import BinaryCrossEntropy, JointLoss, LabeledLoss, UnlabeledLoss
 from invlightning.modules.checks import (
@@ -27,7 +27,6 @@ from invlightning.modules.trainer_data import (
 )
 from invlightning.modules.training import TrainedModule
 from invlightning.specs import Specified, import_path, to_spec
-from invlightning.stored_specs import INSTANTIATOR
 
 if TYPE_CHECKING:
     from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -145,7 +144,7 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
         """
         specs = {name: to_spec(value) for name, value in self.init_args.items()}
         self.save_hyperparameters(
-            {"_class_path": import_path(type(self)), "_instantiator": INSTANTIATOR, **specs}
+            {CLASS_PATH: import_path(type(self)), INSTANTIATOR: MODULE_INSTANTIATOR, **specs}
         )
 
     # ------------------------------------------------------------------------------- set-up
