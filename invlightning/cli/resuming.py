@@ -11,6 +11,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
 
 from invlightning.compat import CLASS_PATH, INSTANTIATOR
 from invlightning.loading import read_checkpoint
+from invlightning.modules.resume import ResumableModule
 from invlightning.stored_specs import check_stored
 
 # Taken from the data module where they are not given.
@@ -131,6 +132,8 @@ def resume_callbacks(path: str | None, model: pl.LightningModule) -> list[pl.Cal
     stored = read_checkpoint(path).get("hyper_parameters", {})
     changes = list(differences(stored, dict(model.hparams)))
     _print_changes(f"{path}, which training goes on from", changes)
+    if isinstance(model, ResumableModule):  # which sees to its optimizer
+        return []
     names = [name.removeprefix(_OPTIMIZER) for name, *_ in changes if name.startswith(_OPTIMIZER)]
     return [OptimizerArguments(names)] if names else []
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from invlightning.compat import FitProgress, trainer_of
 from invlightning.data.seeding import OUTER, seed_batch
+from invlightning.modules.resumed_settings import check_same_network, optimizer_changes, take_up
 
 _GRADIENTS = "unfinished_gradients"
 
@@ -38,13 +39,17 @@ class ResumableModule(pl.LightningModule):
     """
 
     _resumed_gradients: dict[str, Tensor] | None = None
+    _changed_of_optimizer: list[str] | None = None
 
     def on_train_start(self) -> None:
-        """Puts back the gradients of an unfinished accumulation window."""
+        """Puts back the gradients of an unfinished window, and new arguments of the optimizer."""
         super().on_train_start()
         gradients, self._resumed_gradients = self._resumed_gradients, None
         for name, gradient in (gradients or {}).items():
             self.get_parameter(name).grad = gradient.to(self.device)
+        changed, self._changed_of_optimizer = self._changed_of_optimizer, None
+        if changed:
+            take_up(self.trainer, changed)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seeds the random numbers of the batch."""
@@ -72,8 +77,13 @@ class ResumableModule(pl.LightningModule):
         """Makes training go on with the first batch that was not trained on."""
         super().on_load_checkpoint(checkpoint)
         trainer = trainer_of(self)
-        if trainer is None or trainer.state.fn != TrainerFn.FITTING:
+        if trainer is None:
             return
+        check_same_network(self, checkpoint)
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        stored = checkpoint.get("hyper_parameters") or {}
+        self._changed_of_optimizer = optimizer_changes(stored, self.hparams)
         repair_progress(checkpoint, trainer.max_steps != -1, trainer.accumulate_grad_batches)
         self._resumed_gradients = checkpoint.get(_GRADIENTS)
 
