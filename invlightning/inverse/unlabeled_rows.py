@@ -126,12 +126,12 @@ class UnlabeledRows:
         call = _Call(self.module, self.methods)
         with forward_ad.dual_level(), torch.no_grad(), _same_numbers(self.module):
             duals = {
-                name: forward_ad.make_dual(call.get_parameter(name).detach(), v)  # type: ignore[no-untyped-call]
+                name: forward_ad.make_dual(call.get_parameter(name).detach(), v)
                 for name, v in dense.items()
             }
             with _RowTangents(by_rows), _uncompiled(self.module):
                 logits = torch.func.functional_call(call, duals, (self.batch,))
-            derivative = forward_ad.unpack_dual(logits).tangent  # type: ignore[no-untyped-call]
+            derivative = forward_ad.unpack_dual(logits).tangent
         return torch.zeros_like(logits) if derivative is None else derivative
 
 
@@ -183,7 +183,7 @@ class _RowTangents(TorchFunctionMode):
         # Not every looked-up row is displaced: one that is not finds its neighbor.
         places = torch.searchsorted(rows, indices).clamp(max=len(rows) - 1)
         tangent = totals[places] * (rows[places] == indices).unsqueeze(-1)
-        return forward_ad.make_dual(found, tangent.to(found.dtype))  # type: ignore[no-untyped-call]
+        return forward_ad.make_dual(found, tangent.to(found.dtype))
 
 
 class _Call(nn.Module):

@@ -142,7 +142,7 @@ class BackboneTests(ModuleTests):
     def test_gradients_reach_every_parameter(self) -> None:
         """No parameter is allocated in vain."""
         backbone = self.make().eval()
-        self.loss(backbone).backward()  # type: ignore[no-untyped-call]
+        self.loss(backbone).backward()
         for name, parameter in backbone.named_parameters():
             assert parameter.grad is not None, name
             gradient = parameter.grad.to_dense()
@@ -153,6 +153,6 @@ class BackboneTests(ModuleTests):
         """A small step of plain SGD lowers the loss."""
         backbone = self.make().eval()
         before = self.loss(backbone)
-        before.backward()  # type: ignore[no-untyped-call]
+        before.backward()
         torch.optim.SGD(backbone.parameters(), lr=1e-2).step()
         assert self.loss(backbone) < before

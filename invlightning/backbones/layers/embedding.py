@@ -33,7 +33,5 @@ def embedding_table(rows: int, dim: int, sparse: bool, std: float = 0.01) -> nn.
     # from_pretrained fills the table once; nn.Embedding would draw N(0, 1) for all of it before.
     values = empty_table(rows, dim)
     values = values.zero_() if std == 0 else values.normal_(0, std)
-    table: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
-        values, freeze=False, sparse=sparse
-    )
+    table: nn.Embedding = nn.Embedding.from_pretrained(values, freeze=False, sparse=sparse)
     return table

@@ -109,7 +109,7 @@ class PropagatedBackbone(Backbone):
         if shares:
             self._memory.keep(parameters, vectors)
             for computed in vectors:
-                computed.register_hook(self._forget)  # type: ignore[no-untyped-call]
+                computed.register_hook(self._forget)
         return vectors
 
     def _forget(self, gradient: Tensor) -> None:

@@ -82,7 +82,7 @@ class SequenceBackbone(Backbone):
         """
         self.histories.check_started(type(self).__name__)
         if is_learning(self):
-            shape = torch.broadcast_shapes(users.shape, items.shape)  # type: ignore[no-untyped-call]
+            shape = torch.broadcast_shapes(users.shape, items.shape)
             users = users.expand(shape)
             moments = self.histories.moment(users.flatten(), items.expand(shape).flatten())
         else:
@@ -112,5 +112,5 @@ class SequenceBackbone(Backbone):
         if self.training or users.device.type != "cpu":  # each row has a dropout mask of its own
             return self.encode(*self.histories.until(users, moments))
         states = torch.stack((users, moments.long()))
-        distinct, places = states.unique(dim=1, return_inverse=True)  # type: ignore[no-untyped-call]
+        distinct, places = states.unique(dim=1, return_inverse=True)
         return self.encode(*self.histories.until(*distinct)).index_select(0, places)
