@@ -108,7 +108,7 @@ def _holds_words(tensor: Tensor) -> bool:
     """Whether the rows of a tensor can be seen as rows of 64-bit words."""
     size = tensor.element_size()
     aligned = tensor.storage_offset() * size % 8 == tensor.shape[-1] * size % 8 == 0
-    return tensor.dim() > 1 and tensor.is_contiguous() and aligned
+    return bool(tensor.dim() > 1 and tensor.is_contiguous() and aligned)
 
 
 def _first_of_row(rows: Tensor) -> Tensor:

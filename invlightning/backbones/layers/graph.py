@@ -123,5 +123,5 @@ def linear_map(
     Returns:
         ``apply(x)``, differentiable any number of times, backward and forward.
     """
-    result: Tensor = _LinearMap.apply(x, apply, adjoint)  # type: ignore[no-untyped-call]
-    return result
+    typed: Callable[..., Tensor] = _LinearMap.apply  # torch gives it no types in every version
+    return typed(x, apply, adjoint)
