@@ -73,10 +73,15 @@ def table(seconds: dict[str, float]) -> str:
     head = ("method", "config", "reference", "rows beside the labeled", "cost", "state", "labels")
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for method in METHODS:
-        config = f"method/{method.overlay}" if method.overlay else method.base
         option = "".join(f" `{option}`" for option in method.options)
         cost = f"{seconds[method.name] / seconds[BCE]:.1f}"
-        cells = [method.name, f"`{config}`{option}", method.reference, method.rows, cost]
+        cells = [
+            method.name,
+            f"`method/{method.overlay}`{option}",
+            method.reference,
+            method.rows,
+            cost,
+        ]
         lines.append(f"| {' | '.join([*cells, method.state, method.labels])} |")
     return "\n".join(lines)
 

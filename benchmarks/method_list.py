@@ -1,6 +1,6 @@
 """Every method of the package, by the YAML that trains it.
 
-A method is a base config, an overlay of ``configs/method`` and, rarely, an option; what the
+A method is an overlay of ``configs/method`` on ``base.yaml`` and, rarely, an option; what the
 benchmarks measure is what these lines give a user.
 """
 
@@ -11,6 +11,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 
 import invlightning as il
 from invlightning.cli.configs_lookup import packaged_configs
+from invlightning.cli.monitors import add_monitor
 
 # What a method does with labels. Where it only uses true negatives, it works without them too.
 POSITIVES = "positives"
@@ -20,6 +21,10 @@ BOTH = "positives and negatives"
 
 class Builder(LightningCLI):
     """Builds model and data from arguments in which packaged configs are given by name."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds what methods may say beside model and data."""
+        add_monitor(parser)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses the arguments and nothing else of the process."""
@@ -32,29 +37,26 @@ class Method:
 
     Args:
         name: What tables call it.
-        overlay: File in ``configs/method``; None where a base config alone is the method.
+        overlay: File in ``configs/method``.
         reference: Authors, venue and year.
         state: What it keeps between steps, beside the model and its optimizer.
         labels: What labels it needs.
-        base: Base config below the overlay.
         options: Command-line options on top.
         rows: Which rows it uses beside the labeled ones.
     """
 
     name: str
-    overlay: str | None
+    overlay: str
     reference: str
     state: str = "none"
     labels: str = POSITIVES
-    base: str = "bce_ncf.yaml"
     options: tuple[str, ...] = ()
     rows: str = "drawn"
 
     @property
     def arguments(self) -> list[str]:
         """The method alone, as arguments of the command line."""
-        overlay = [f"--config=method/{self.overlay}"] if self.overlay else []
-        return [f"--config={self.base}", *overlay, *self.options]
+        return ["--config=base.yaml", f"--config=method/{self.overlay}", *self.options]
 
     def build(
         self, *arguments: str, seed: int = 42
@@ -82,31 +84,29 @@ class Method:
 IDL, RANKING, WANG = "Lin et al., WSDM 2024", "Rendle et al., UAI 2009", "Wang et al., WSDM 2021"
 
 METHODS = (
-    Method("labeled only", None, "He et al., WWW 2017", labels=BOTH, rows="none"),
+    Method("labeled only", "labeled_only.yaml", "He et al., WWW 2017", labels=BOTH, rows="none"),
     Method(
         "naive (sampled = negative)",
-        None,
+        "naive.yaml",
         "He et al., WWW 2017",
         labels=USES_NEGATIVES,
-        base="naive_ncf.yaml",
     ),
     Method(
         "naive, weight 0.1", "naive_weighted.yaml", "Hu et al., ICDM 2008", labels=USES_NEGATIVES
     ),
-    Method("IDL", None, IDL, labels=BOTH, base="idl_ncf.yaml"),
+    Method("IDL", "idl.yaml", IDL, labels=BOTH),
     Method(
         "IDL, prior 0.1, weight 0.3",
         "idl_prior.yaml",
         IDL,
         labels="positives, class prior (uses negatives)",
     ),
-    Method("IG, phased", None, IDL, labels=BOTH, base="ig_ncf.yaml"),
+    Method("IG, phased", "ig.yaml", IDL, labels=BOTH),
     Method(
         "IG, every batch",
-        None,
+        "ig.yaml",
         IDL,
         labels=BOTH,
-        base="ig_ncf.yaml",
         options=("--model.schedule=every_batch",),
     ),
     Method("IG, per example", "ig_sign.yaml", IDL, labels=BOTH),

@@ -1,11 +1,15 @@
 """Every YAML of ``configs/`` trains from the command line; methods in test_methods_yaml.py."""
 
+import sys
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
+from pytorch_lightning.cli import LightningCLI
 
 from invlightning.cli import run
 from invlightning.cli.configs_lookup import config_folder, find_config, packaged_configs
+from tests.helpers.cli_runs import printed_config
 from tests.helpers.config_runs import CONFIGS, QUICK, TINY, content, holds, saved_config
 from tests.helpers.tiny_data import (
     write_coat,
@@ -59,6 +63,41 @@ def test_config_trains(name, tmp_path, monkeypatch, capsys):
         saved_config(cli.trainer), {key: part for key, part in config.items() if key != "trainer"}
     )
     assert "test_auc" in capsys.readouterr().out
+
+
+FRONT_DOORS = {
+    "bce_ncf.yaml": "method/labeled_only.yaml",
+    "naive_ncf.yaml": "method/naive.yaml",
+    "idl_ncf.yaml": "method/idl.yaml",
+    "ig_ncf.yaml": "method/ig.yaml",
+}
+
+
+@pytest.mark.parametrize("door", FRONT_DOORS)
+def test_a_front_door_is_the_base_and_its_method(door, capsys):
+    """Seen to fail with another learning rate, and without a callback."""
+    alone = printed_config(capsys, f"--config={door}")
+    parts = [f"--config={name}" for name in ("base.yaml", FRONT_DOORS[door])]
+    assert printed_config(capsys, *parts) == alone
+
+
+def test_every_config_at_the_top_is_the_base_or_a_front_door():
+    assert {path.name for path in CONFIGS.glob("*.yaml")} == {"base.yaml", *FRONT_DOORS}
+
+
+@pytest.mark.parametrize("door", FRONT_DOORS)
+def test_a_front_door_runs_under_a_plain_lightning_cli(door, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ["fit", f"--config={CONFIGS / door}", *QUICK, *TINY, "--trainer.logger=false"]
+    monkeypatch.setattr(sys, "argv", ["project", *given])
+    done = LightningCLI(
+        pl.LightningModule,
+        pl.LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+    )
+    assert done.trainer.current_epoch == 1
 
 
 def test_each_config_says_how_to_use_it():

@@ -39,7 +39,7 @@ def at_once(overlay):
 def test_method_trains_and_evaluates(method, backbone, tmp_path, monkeypatch):
     """Seen to fail with a learning rate of 0, without the overlay, and with a loss of nan."""
     monkeypatch.chdir(tmp_path)
-    names = ["bce_ncf.yaml", f"method/{method}.yaml", f"backbone/{backbone}.yaml"]
+    names = ["base.yaml", f"method/{method}.yaml", f"backbone/{backbone}.yaml"]
     overlay, flags = at_once(content(names[1]))
     callback = "--trainer.callbacks+=tests.helpers.config_runs.KeepStart"
     given = [f"--config={name}" for name in names]
@@ -57,4 +57,7 @@ def test_method_trains_and_evaluates(method, backbone, tmp_path, monkeypatch):
 
     saved = saved_config(cli.trainer)
     assert holds(saved, {key: part for key, part in overlay.items() if key != "trainer"})
+    watching = {type(callback).__name__ for callback in cli.trainer.callbacks}
+    for spec in overlay.get("trainer", {}).get("callbacks+", []):
+        assert spec["class_path"].rpartition(".")[2] in watching
     assert holds(saved, content(names[2]))

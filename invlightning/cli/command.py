@@ -13,6 +13,7 @@ from typing_extensions import override
 from invlightning.cli.configs_lookup import packaged_configs
 from invlightning.cli.console import console
 from invlightning.cli.loggers import default_loggers, move_loggers
+from invlightning.cli.monitors import FittingMonitor, add_monitor, monitor_everywhere
 from invlightning.cli.predictions import PredictionWriter
 from invlightning.cli.reports import print_fit_report, print_metrics
 from invlightning.cli.resuming import check_checkpoint, resume_callbacks, settle_evaluation
@@ -30,6 +31,11 @@ class InverseLearningCLI(CheckpointArgument, LightningCLI):
         self.config = parser.parse_args(packaged_configs(args))
 
     @override
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds ``--monitor``."""
+        add_monitor(parser)
+
+    @override
     def settle_checkpoint(self, adopt: Callable[[], None]) -> None:
         section = self.config[self.config.subcommand]
         check_checkpoint(section.ckpt_path)
@@ -40,12 +46,16 @@ class InverseLearningCLI(CheckpointArgument, LightningCLI):
             settle_evaluation(section.model, self.config[self.config.subcommand])
 
     def before_instantiate_classes(self) -> None:
-        """Puts what a run writes where ``--trainer.default_root_dir`` says."""
-        trainer = self.config[self.config.subcommand].trainer
-        move_loggers(trainer.logger, trainer.default_root_dir)
+        """Puts what a run writes where it belongs, and lets it monitor what is asked for."""
+        section = self.config[self.config.subcommand]
+        move_loggers(section.trainer.logger, section.trainer.default_root_dir)
+        if section.monitor is not None:
+            monitor_everywhere(section.trainer.callbacks, section.monitor)
 
     def before_fit(self) -> None:
         """Says which hyper-parameters differ from those of the checkpoint, and sees to them."""
+        if self.config.fit.monitor is None:
+            self.trainer.callbacks.append(FittingMonitor())  # type: ignore[attr-defined]
         self.trainer.callbacks += resume_callbacks(self.config.fit.ckpt_path, self.model)  # type: ignore[attr-defined]
 
     def after_fit(self) -> None:

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
@@ -167,7 +168,8 @@ class LabeledMetrics(RowMetric):
     def compute(self) -> dict[str, Tensor]:
         """Returns ``auc``, ``gauc``, ``ndcg@k``, ``mrr``, ``harm@k`` and ``log_loss``.
 
-        Each is a float64 scalar; nan where a class, or a user with both, is missing.
+        Each is a float64 scalar; nan where a class, or a user with both, is missing. So is the log
+        loss of one class alone, which a constant would bring to 0.
 
         Raises:
             ValueError: If a score is nan or a label is neither 0 nor 1.
@@ -176,11 +178,12 @@ class LabeledMetrics(RowMetric):
         ranked = F.rank_rows(scores, labels, users)
         group_auc = F.group_auc(ranked.by_user)
         self.num_skipped = int(group_auc.num_skipped)
+        overall = F.group_auc(ranked.overall).mean
         return {
-            "auc": F.group_auc(ranked.overall).mean,
+            "auc": overall,
             "gauc": group_auc.mean,
             f"ndcg@{self.k}": F.ndcg(ranked.by_user, self.k).mean,
             "mrr": F.mrr(ranked.by_user).mean,
             f"harm@{self.k}": F.harm(ranked.by_user, self.k).mean,
-            "log_loss": F.log_loss(scores, labels),
+            "log_loss": torch.where(overall.isnan(), overall, F.log_loss(scores, labels)),
         }

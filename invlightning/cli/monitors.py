@@ -1,0 +1,77 @@
+"""What a run monitors: one option for all callbacks of a config, and a default that fits data."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+from jsonargparse import Namespace
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser
+from pytorch_lightning.utilities import rank_zero_info
+from typing_extensions import override
+
+from invlightning.data.rows import VAL
+from invlightning.modules.checks import LABELED_PAIR_METRICS
+from invlightning.modules.trainer_data import implicit_data
+
+MONITORING = {"EarlyStopping", "ModelCheckpoint"}
+HELP = (
+    "Metric by which the best checkpoint is chosen and early stopping decides, in place of what "
+    "the configs monitor, such as val_gauc or val_full_ndcg@20; less is better of a loss."
+)
+
+
+def add_monitor(parser: LightningArgumentParser) -> None:
+    """Adds ``--monitor`` to a parser."""
+    parser.add_argument("--monitor", type=str | None, default=None, help=HELP)
+
+
+def monitor_everywhere(callbacks: Any, monitor: str) -> None:
+    """Lets ModelCheckpoint and EarlyStopping of a parsed config monitor another metric.
+
+    Args:
+        callbacks: The parsed ``trainer.callbacks``, changed in place.
+        monitor: Name of the metric.
+
+    Raises:
+        ValueError: If no callback of the config monitors anything.
+    """
+    specs = callbacks if isinstance(callbacks, list) else [callbacks] if callbacks else []
+    monitoring = [s for s in specs if s.class_path.rpartition(".")[2] in MONITORING]
+    if not monitoring:
+        raise ValueError(
+            f"--monitor is {monitor!r}, but no ModelCheckpoint or EarlyStopping is among the "
+            "callbacks: leave --monitor out, or start from base.yaml."
+        )
+    for spec in monitoring:
+        mode = "min" if "loss" in monitor else "max"
+        spec.init_args = Namespace({**vars(spec.init_args), "monitor": monitor, "mode": mode})
+
+
+class FittingMonitor(pl.Callback):
+    """Monitors the catalogue where the validation rows cannot tell positives from negatives.
+
+    Packaged configs monitor AUC or another metric of labeled pairs. On a table of positives alone
+    it is undefined; there the full-catalogue NDCG takes its place, which is told.
+    """
+
+    @override
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        data = implicit_data(trainer)
+        labels = None if data is None or stage != "fit" else data.rows.labeled(VAL).labels
+        if labels is None or not len(labels) or labels.min() != labels.max():
+            return
+        found, instead = "positives" if labels[0] else "negatives", "val_full_ndcg@"
+        instead += str(getattr(pl_module, "top_k", 20))
+        for callback in _monitoring(trainer.callbacks):  # type: ignore[attr-defined]
+            name = callback.monitor or ""
+            if name.removeprefix("val_").startswith(LABELED_PAIR_METRICS):
+                callback.monitor = instead
+                rank_zero_info(
+                    f"{type(callback).__name__} monitors {instead}: {name} is undefined, as the "
+                    f"validation part holds {found} alone (--monitor chooses another metric)."
+                )
+
+
+def _monitoring(callbacks: Iterable[pl.Callback]) -> list[ModelCheckpoint | EarlyStopping]:
+    return [c for c in callbacks if isinstance(c, ModelCheckpoint | EarlyStopping)]
