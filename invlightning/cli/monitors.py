@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytorch_lightning as pl
-from jsonargparse import Namespace
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities import rank_zero_info
@@ -44,8 +43,8 @@ def monitor_everywhere(callbacks: Any, monitor: str) -> None:
             "callbacks: leave --monitor out, or start from base.yaml."
         )
     for spec in monitoring:
-        mode = "min" if "loss" in monitor else "max"
-        spec.init_args = Namespace({**vars(spec.init_args), "monitor": monitor, "mode": mode})
+        spec.init_args.monitor = monitor
+        spec.init_args.mode = "min" if "loss" in monitor else "max"
 
 
 class FittingMonitor(pl.Callback):
