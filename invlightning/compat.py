@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -57,6 +58,7 @@ class TravelingTensors(nn.Module):
     through ``get_extra_state``. Torch 2.13: ``Module._apply``.
     """
 
+    @override
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TravelingTensors":
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, value in vars(self).items():
@@ -173,5 +175,6 @@ class CheckpointArgument(_CLI):
         """
         adopt()
 
+    @override
     def _parse_ckpt_path(self) -> None:
         self.settle_checkpoint(super()._parse_ckpt_path)

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.specs import Specified
 from invlightning.types import TrainingFacts
@@ -91,6 +92,7 @@ class Backbone(Specified, nn.Module, ABC):
         return torch.stack(norms).sum()
 
     @abstractmethod
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs.
 

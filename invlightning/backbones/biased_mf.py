@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
@@ -36,36 +37,19 @@ class BiasedMF(Backbone):
         self.bias = nn.Parameter(torch.zeros(1))
 
     @property
+    @override
     def varies_in_training(self) -> bool:
-        """False: there is no dropout."""
         return False
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            users: User indices; broadcast against ``items``.
-            items: Item indices.
-
-        Returns:
-            Logits of the broadcast shape.
-        """
         product = (self.users(users) * self.items(items)).sum(-1)
         biases = self.user_bias(users) + self.item_bias(items) + self.bias
         logits: Tensor = product + biases.squeeze(-1)
         return logits
 
+    @override
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
-        """Scores the items ``start .. stop-1`` for each user, by one matrix product.
-
-        Args:
-            users: ``(B,)`` user indices.
-            start: First item.
-            stop: One past the last item.
-
-        Returns:
-            ``(B, stop - start)`` logits.
-        """
         item_bias = self.item_bias.weight[start:stop].T + self.bias
         product = torch.addmm(item_bias, self.users(users), self.items.weight[start:stop].T)
         logits: Tensor = product + self.user_bias(users)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
@@ -39,34 +40,17 @@ class CML(Backbone):
         self.margin = nn.Parameter(torch.full((1,), 2.0))
 
     @property
+    @override
     def varies_in_training(self) -> bool:
-        """False: there is no dropout."""
         return False
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            users: User indices; broadcast against ``items``.
-            items: Item indices.
-
-        Returns:
-            Logits of the broadcast shape.
-        """
         difference = _in_ball(self.users(users)) - _in_ball(self.items(items))
         return self.margin - difference.square().sum(-1)
 
+    @override
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
-        """Scores the items ``start .. stop-1`` for each user, by one matrix product.
-
-        Args:
-            users: ``(B,)`` user indices.
-            start: First item.
-            stop: One past the last item.
-
-        Returns:
-            ``(B, stop - start)`` logits.
-        """
         p, q = _in_ball(self.users(users)), _in_ball(self.items.weight[start:stop])
         item_part = self.margin - q.square().sum(1)
         return torch.addmm(item_part, p, q.T, alpha=2) - p.square().sum(1, keepdim=True)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.factorization_machine import FactorizationMachine
 from invlightning.backbones.layers.tower import item_blocks, output_layer
@@ -62,20 +63,12 @@ class DeepFM(FactorizationMachine):
         self.output = output_layer(hidden_dim)
 
     @property
+    @override
     def varies_in_training(self) -> bool:
-        """Whether dropout makes training differ from evaluation."""
         return self.drops
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            users: User indices; broadcast against ``items``.
-            items: Item indices.
-
-        Returns:
-            Logits of the broadcast shape.
-        """
         left, user_bias = self.users(users)
         right, item_bias = self.items(items)
         shallow = (left * right).sum(-1) + user_bias + item_bias + self.bias
@@ -83,17 +76,8 @@ class DeepFM(FactorizationMachine):
         logits: Tensor = shallow + deep.squeeze(-1)
         return logits
 
+    @override
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
-        """Scores the items ``start .. stop-1`` for each user, in blocks of items.
-
-        Args:
-            users: ``(B,)`` user indices.
-            start: First item.
-            stop: One past the last item.
-
-        Returns:
-            ``(B, stop - start)`` logits.
-        """
         left, _ = self.users(users)
         half = self.user_half(left).unsqueeze(1)
         column = self.output.weight.flatten()

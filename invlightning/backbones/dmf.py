@@ -1,6 +1,7 @@
 """Deep matrix factorization."""
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
 from invlightning.backbones.layers.graph import PositivePairs, linear_map
@@ -57,24 +58,14 @@ class DMF(PropagatedBackbone):
         self.item_tower = _tower(embedding_dim, num_layers)
         self.pairs = PositivePairs(num_users, num_items)
 
+    @override
     def start_fit(self, facts: TrainingFacts) -> None:
-        """Takes the positive training pairs.
-
-        Args:
-            facts: The labeled training rows.
-        """
+        """Takes the positive training pairs."""
         self.pairs.start(*facts.positives())
         self._memory.clear()
 
+    @override
     def compute_vectors(self) -> Vectors:
-        """Computes the vectors of all users and items.
-
-        Returns:
-            Vectors of users ``(U, d)`` and of items ``(I, d)``.
-
-        Raises:
-            RuntimeError: If the training pairs are unknown.
-        """
         self.pairs.check_started(type(self).__name__)
         pairs, tables = self.pairs, (self.users.weight, self.items.weight)
         user_sums = linear_map(tables[1], pairs.sum_items, pairs.sum_users)

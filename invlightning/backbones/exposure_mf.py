@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.exposure_em import UNLABELED, fit_exposure_mf
@@ -25,14 +26,17 @@ class FittedFactors(TravelingTensors):
         self.num_users = num_users
         self.vectors = torch.empty(0, embedding_dim)
 
+    @override
     def get_extra_state(self) -> Tensor:
         """Factors of users, then of items, ``(U + I, d)``, for the checkpoint."""
         return self.vectors
 
+    @override
     def set_extra_state(self, state: Tensor) -> None:
         """Takes the factors that :meth:`get_extra_state` gave."""
         self.vectors = state.to(self.vectors, copy=True)
 
+    @override
     def forward(self) -> tuple[Tensor, Tensor]:
         """Returns the factors of users ``(U, d)`` and of items ``(I, d)``.
 
@@ -105,12 +109,9 @@ class ExposureMF(Backbone):
         self.offset = nn.Parameter(torch.full((1,), -2.0))
 
     @torch.no_grad()
+    @override
     def start_fit(self, facts: TrainingFacts) -> None:
-        """Fits the factors.
-
-        Args:
-            facts: The labeled training rows.
-        """
+        """Fits the factors."""
         shape = (self.num_users, self.num_items)
         labels = torch.full(shape, UNLABELED, dtype=torch.int8, device=self.offset.device)
         labels[facts.users, facts.items] = facts.labels.to(labels)
@@ -127,31 +128,14 @@ class ExposureMF(Backbone):
         )
         self.factors.vectors = torch.cat((users, items)).to(self.offset)
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            users: User indices; broadcast against ``items``.
-            items: Item indices.
-
-        Returns:
-            Logits of the broadcast shape.
-        """
         p, q = self.factors()
         products = nn.functional.embedding(users, p) * nn.functional.embedding(items, q)
         return self._logits(products.sum(-1))
 
+    @override
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
-        """Scores the items ``start .. stop-1`` for each user, by one matrix product.
-
-        Args:
-            users: ``(B,)`` user indices.
-            start: First item.
-            stop: One past the last item.
-
-        Returns:
-            ``(B, stop - start)`` logits.
-        """
         p, q = self.factors()
         return self._logits(nn.functional.embedding(users, p) @ q[start:stop].T)
 

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
@@ -56,14 +57,17 @@ class FeatureSide(TravelingTensors):
             nn.init.normal_(self.features.weight, 0, 0.01)
             nn.init.zeros_(self.feature_weights.weight)
 
+    @override
     def get_extra_state(self) -> Tensor:
         """The features ``(R, F)``, for the checkpoint."""
         return self.values
 
+    @override
     def set_extra_state(self, state: Tensor) -> None:
         """Takes the features; their factors and weights are loaded after it."""
         self.start(state.clone())
 
+    @override
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Returns vectors, with d entries behind the shape of ``rows``, and biases."""
         factors: Tensor = self.ids(rows)
@@ -106,11 +110,9 @@ class FactorizationMachine(Backbone):
         self.items = FeatureSide(num_items, embedding_dim, sparse)
         self.bias = nn.Parameter(torch.zeros(1))
 
+    @override
     def start_fit(self, facts: TrainingFacts) -> None:
         """Takes the features of users and items, where the data has them.
-
-        Args:
-            facts: The features of users and items.
 
         Raises:
             ValueError: If there were features before, of another number.
@@ -119,36 +121,19 @@ class FactorizationMachine(Backbone):
         self.items.start(facts.item_features)
 
     @property
+    @override
     def varies_in_training(self) -> bool:
-        """False: there is no dropout."""
         return False
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            users: User indices; broadcast against ``items``.
-            items: Item indices.
-
-        Returns:
-            Logits of the broadcast shape.
-        """
         left, user_bias = self.users(users)
         right, item_bias = self.items(items)
         logits: Tensor = (left * right).sum(-1) + user_bias + item_bias + self.bias
         return logits
 
+    @override
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
-        """Scores the items ``start .. stop-1`` for each user, by one matrix product.
-
-        Args:
-            users: ``(B,)`` user indices.
-            start: First item.
-            stop: One past the last item.
-
-        Returns:
-            ``(B, stop - start)`` logits.
-        """
         left, user_bias = self.users(users)
         right, item_bias = self.items(torch.arange(start, stop, device=users.device))
         logits: Tensor = torch.addmm(item_bias + self.bias, left, right.T) + user_bias.unsqueeze(1)

@@ -1,6 +1,7 @@
 """Generalized matrix factorization."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.layers.embedding import check_sizes
@@ -33,32 +34,15 @@ class GMF(Backbone):
         self.output = output_layer(embedding_dim)
 
     @property
+    @override
     def varies_in_training(self) -> bool:
-        """False: there is no dropout."""
         return False
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            users: User indices; broadcast against ``items``.
-            items: Item indices.
-
-        Returns:
-            Logits of the broadcast shape.
-        """
         logits: Tensor = self.output(self.factors(users, items)).squeeze(-1)
         return logits
 
+    @override
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
-        """Scores the items ``start .. stop-1`` for each user, by one matrix product.
-
-        Args:
-            users: ``(B,)`` user indices.
-            start: First item.
-            stop: One past the last item.
-
-        Returns:
-            ``(B, stop - start)`` logits.
-        """
         return self.factors.score_range(users, start, stop, self.output.weight) + self.output.bias

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.layers.sequence import SequenceBackbone
 
@@ -22,6 +23,7 @@ class GatedUnit(nn.Module):
         self.inputs = nn.Linear(input_dim, 3 * hidden_dim)
         self.states = nn.Linear(hidden_dim, 3 * hidden_dim)
 
+    @override
     def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Reads sequences.
 
@@ -87,16 +89,8 @@ class GRU4Rec(SequenceBackbone):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
+    @override
     def encode(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Computes the vectors of histories.
-
-        Args:
-            items: ``(n, L)`` items, oldest first; behind the length stands anything.
-            lengths: ``(n,)`` how many there are, from 0 to L.
-
-        Returns:
-            ``(n, d)`` vectors.
-        """
         start = self.start.expand(len(items), -1)
         states = self.unit(self.dropout(self.items(items)), start)
         latest = states[torch.arange(len(items), device=items.device), lengths]

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
 from invlightning.backbones.layers.graph import PositivePairs, linear_map
@@ -45,24 +46,14 @@ class LightGCN(PropagatedBackbone):
         self.items = embedding_table(num_items, embedding_dim, sparse=False, std=0.1)
         self.pairs = PositivePairs(num_users, num_items)
 
+    @override
     def start_fit(self, facts: TrainingFacts) -> None:
-        """Takes the positive training pairs as the graph.
-
-        Args:
-            facts: The labeled training rows.
-        """
+        """Takes the positive training pairs as the graph."""
         self.pairs.start(*facts.positives())
         self._memory.clear()
 
+    @override
     def compute_vectors(self) -> Vectors:
-        """Propagates the embeddings.
-
-        Returns:
-            Vectors of users ``(U, d)`` and of items ``(I, d)``.
-
-        Raises:
-            RuntimeError: If the training pairs are unknown.
-        """
         self.pairs.check_started(type(self).__name__)
         embeddings = torch.cat((self.users.weight, self.items.weight))
         # The propagation is symmetric, so its own adjoint.

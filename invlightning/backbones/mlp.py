@@ -1,6 +1,7 @@
 """Multilayer perceptron over a pair."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.layers.embedding import check_sizes
@@ -43,34 +44,15 @@ class MLP(Backbone):
         self.output = output_layer(embedding_dim)
 
     @property
+    @override
     def varies_in_training(self) -> bool:
-        """Whether dropout makes training differ from evaluation."""
         return self.tower.dropout.p > 0
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            users: User indices; broadcast against ``items``.
-            items: Item indices.
-
-        Returns:
-            Logits of the broadcast shape.
-        """
         logits: Tensor = self.output(self.tower(users, items)).squeeze(-1)
         return logits
 
+    @override
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
-        """Scores the items ``start .. stop-1`` for each user, the first layer once per side.
-
-        As in :meth:`forward`, dropout is active in training mode.
-
-        Args:
-            users: ``(B,)`` user indices.
-            start: First item.
-            stop: One past the last item.
-
-        Returns:
-            ``(B, stop - start)`` logits.
-        """
         return self.tower.score_range(users, start, stop, self.output.weight) + self.output.bias

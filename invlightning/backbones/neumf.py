@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.gmf import GMF
@@ -46,37 +47,18 @@ class NeuMF(Backbone):
         self.output = output_layer(2 * embedding_dim)
 
     @property
+    @override
     def varies_in_training(self) -> bool:
-        """Whether dropout makes training differ from evaluation."""
         return self.tower.dropout.p > 0
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            users: User indices; broadcast against ``items``.
-            items: Item indices.
-
-        Returns:
-            Logits of the broadcast shape.
-        """
         features = torch.cat([self.factors(users, items), self.tower(users, items)], dim=-1)
         logits: Tensor = self.output(features).squeeze(-1)
         return logits
 
+    @override
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
-        """Scores the items ``start .. stop-1`` for each user, the first layer once per side.
-
-        As in :meth:`forward`, dropout is active in training mode.
-
-        Args:
-            users: ``(B,)`` user indices.
-            start: First item.
-            stop: One past the last item.
-
-        Returns:
-            ``(B, stop - start)`` logits.
-        """
         factor_weight, tower_weight = self.output.weight.chunk(2, dim=1)
         linear = self.factors.score_range(users, start, stop, factor_weight)
         return linear + self.tower.score_range(users, start, stop, tower_weight) + self.output.bias

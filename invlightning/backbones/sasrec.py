@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.layers.sequence import SequenceBackbone
 
@@ -29,6 +30,7 @@ class CausalBlock(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
+    @override
     def forward(self, states: Tensor) -> Tensor:
         """Maps states ``(n, T, d)`` to states of the same shape; T is the order of time."""
         states = states + self.dropout(self._attend(self.norms[0](states)))
@@ -106,16 +108,8 @@ class SASRec(SequenceBackbone):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
+    @override
     def encode(self, items: Tensor, lengths: Tensor) -> Tensor:
-        """Computes the vectors of histories.
-
-        Args:
-            items: ``(n, L)`` items, oldest first; behind the length stands anything.
-            lengths: ``(n,)`` how many there are, from 0 to L.
-
-        Returns:
-            ``(n, d)`` vectors.
-        """
         n, length = items.shape
         embeddings = self.items(items) * math.sqrt(self.items.embedding_dim)
         states = torch.cat((self.start.expand(n, 1, -1), embeddings), 1)

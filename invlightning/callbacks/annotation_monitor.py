@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.callbacks.direction_monitor import log_values
 from invlightning.data import ImplicitDataModule
@@ -65,6 +66,7 @@ class AnnotationMonitor(pl.Callback):
         self._held_out_pairs: KnownPairs | None = None
         self._epochs_adrift: dict[str, int] = {}
 
+    @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Indexes the held-out positives on the device.
 
@@ -81,6 +83,7 @@ class AnnotationMonitor(pl.Callback):
             self._held_out_pairs = data.rows.held_out_positives().to(pl_module.device)
 
     @torch.no_grad()
+    @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -115,6 +118,7 @@ class AnnotationMonitor(pl.Callback):
         known, truth = _truth(data, users, items, bool(kind))
         self._seen.setdefault(kind, []).append(Seen(weights.float(), known, truth))
 
+    @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the epoch and warns about a drift."""
         values: dict[str, Tensor] = {}

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.compat import logged_step
 from invlightning.inverse.decisions import DIRECT, INVERSE, NONE
@@ -42,6 +43,7 @@ class DirectionMonitor(pl.Callback):
         self._shares: Tensor | None = None
         self._risks: Tensor | None = None
 
+    @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -57,6 +59,7 @@ class DirectionMonitor(pl.Callback):
         if self._steps == self.every_n_steps:
             self._flush(trainer)
 
+    @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs what is left in the buffers."""
         self._flush(trainer)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytorch_lightning as pl
+from typing_extensions import override
 
 from invlightning.inverse import Decision, DirectionName
 from invlightning.losses import UnlabeledLoss
@@ -58,6 +59,7 @@ class InverseGradientCallback(pl.Callback):
             inner_lr, direction, decision, schedule, outer_state, criteria
         )
 
+    @override
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuses modules and strategies it cannot work with."""
         if stage != "fit":
@@ -71,6 +73,7 @@ class InverseGradientCallback(pl.Callback):
         self.driver.check(trainer, pl_module)
         check_averaging(pl_module)
 
+    @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuses several optimizers, and shows the unlabeled loss the training data."""
         check_optimizers(trainer)
@@ -79,12 +82,14 @@ class InverseGradientCallback(pl.Callback):
             start_fit(trainer, criterion)
             criterion.to(pl_module.device)  # with all that it made of the data
 
+    @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Tells the unlabeled loss the epoch, which a checkpoint may have left in the middle."""
         pl_module.last_step = None  # training may go on within an accumulation window
         self._told_epoch = None
         self._set_epoch(trainer.current_epoch)
 
+    @override
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tells the unlabeled loss the epoch."""
         self._set_epoch(trainer.current_epoch)
@@ -96,6 +101,7 @@ class InverseGradientCallback(pl.Callback):
         for criterion in self.criteria:
             criterion.set_epoch(epoch)
 
+    @override
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -105,6 +111,7 @@ class InverseGradientCallback(pl.Callback):
         with trainer.precision_plugin.train_step_context():
             pl_module.last_step = self.driver.step(pl_module, batch, trainer.optimizers[0])
 
+    @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -113,10 +120,12 @@ class InverseGradientCallback(pl.Callback):
 
     # -------------------------------------------------------------------------- checkpoints
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         """What the decision learned; part of the checkpoint."""
         return self.driver.state_dict()
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up what the decision had learned."""
         self.driver.load_state_dict(state_dict)

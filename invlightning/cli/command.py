@@ -26,6 +26,7 @@ USAGE = "invlightning %s [--config FILE ...] [--model.NAME VALUE ...] [--data.NA
 class InverseLearningCLI(CheckpointArgument, LightningCLI):
     """LightningCLI that knows the packaged configs and reports what came out and where it lies."""
 
+    @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses the arguments, in which packaged configs may be given by name."""
         self.config = parser.parse_args(packaged_configs(args))
@@ -45,6 +46,7 @@ class InverseLearningCLI(CheckpointArgument, LightningCLI):
             adopt()
             settle_evaluation(section.model, self.config[self.config.subcommand])
 
+    @override
     def before_instantiate_classes(self) -> None:
         """Puts what a run writes where it belongs, and lets it monitor what is asked for."""
         section = self.config[self.config.subcommand]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
+from typing_extensions import override
 
 
 class PredictionWriter(pl.Callback):
@@ -18,12 +19,14 @@ class PredictionWriter(pl.Callback):
         self._path = Path()
         self._rows = 0
 
+    @override
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Chooses the file."""
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         suffix = f"-{trainer.global_rank}" if trainer.world_size > 1 else ""
         self._path, self._rows = folder / f"predictions{suffix}.csv", 0
 
+    @override
     def on_predict_batch_end(
         self,
         trainer: pl.Trainer,
@@ -50,6 +53,7 @@ class PredictionWriter(pl.Callback):
         if batch_idx == 0 and trainer.is_global_zero:
             print(f"\n{outputs.head(10).to_string(index=False)}")
 
+    @override
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Says where the table lies."""
         print(f"\n  {self._rows} recommendations  {self._path}")

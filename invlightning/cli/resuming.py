@@ -8,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from jsonargparse import Namespace
 from pytorch_lightning.utilities import rank_zero_info, rank_zero_only
+from typing_extensions import override
 
 from invlightning.compat import CLASS_PATH, INSTANTIATOR
 from invlightning.loading import read_checkpoint
@@ -105,6 +106,7 @@ class OptimizerArguments(pl.Callback):
     def __init__(self, names: list[str]) -> None:
         self.names = names
 
+    @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Sets the arguments; the state has been restored by now."""
         scheduled = "lr" in self.names and bool(trainer.lr_scheduler_configs)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.evaluation_loaders import EvalLoader, RankingLoader
 from invlightning.data.loader import ExposedEpochLoader, TrainLoader
@@ -88,6 +89,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
         "allow_other_data",
     }
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("num_unlabeled", "num_exposed"):
@@ -104,6 +106,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
         self._generator: torch.Generator | None = None
 
+    @override
     def setup(self, stage: str | None = None) -> None:
         """Reads, labels and splits the rows and fits the sampler, once for all stages."""
         if not hasattr(self, "active_sampler"):
@@ -139,6 +142,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
         shares = getattr(strategy, "distributed_sampler_kwargs", {"rank": 0, "num_replicas": 1})
         return shares["rank"], shares["num_replicas"]
 
+    @override
     def train_dataloader(self) -> TrainLoader | ExposedEpochLoader:
         """Labeled rows, the supervised part, then the meta part, with exposed rows beside.
 
@@ -173,10 +177,12 @@ class ImplicitDataModule(RowsDataModule, ABC):
         rows = self.rows.exposed_rows
         return self.interactions.exposed(rows) if len(rows) and self.num_exposed else None
 
+    @override
     def val_dataloader(self) -> list[EvalLoader | RankingLoader]:
         """Labeled validation rows, and users whose unseen items are to be ranked."""
         return self._evaluation_loaders(VAL, self.rows.seen(VAL, self.exposed_seen))
 
+    @override
     def test_dataloader(self) -> list[EvalLoader | RankingLoader]:
         """As :meth:`val_dataloader`, with the test rows; validation rows count as seen."""
         return self._evaluation_loaders(TEST, self.rows.seen(TEST, self.exposed_seen))
@@ -194,6 +200,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
             self._ranking_loader(users, seen, positives),
         ]
 
+    @override
     def predict_dataloader(self) -> RankingLoader:
         """The users to recommend to, with everything they are known to have interacted with."""
         data = self.interactions
@@ -219,6 +226,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
 
     # --------------------------------------------------------------------- unlabeled items
 
+    @override
     def on_after_batch_transfer(
         self, batch: LabeledBatch | RankingBatch, dataloader_idx: int
     ) -> LabeledBatch | RankingBatch:
@@ -285,10 +293,12 @@ class ImplicitDataModule(RowsDataModule, ABC):
             scores: Tensor = model(users, items)
         return scores
 
+    @override
     def state_dict(self) -> dict[str, Tensor]:
         """State of the sampler, for samplers that learn; empty before ``setup``."""
         return dict(self.active_sampler.state_dict()) if self.is_set_up else {}
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Tensor]) -> None:
         """Restores what :meth:`state_dict` gave."""
         if self.trainer is None or self.trainer.training:  # evaluation draws nothing

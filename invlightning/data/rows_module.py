@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 import pytorch_lightning as pl
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.interactions import Interactions, RawTable
 from invlightning.data.preparation import prepare
@@ -145,6 +146,7 @@ class RowsDataModule(pl.LightningDataModule, ABC):
         """
         return self.rows.interactions
 
+    @override
     def setup(self, stage: str | None = None) -> None:
         """Reads, labels and splits the rows, once for all stages."""
         if self.is_set_up:
@@ -162,6 +164,7 @@ class RowsDataModule(pl.LightningDataModule, ABC):
         for note in (*rows.interactions.notes, self.summary()):
             rank_zero_info(note)
 
+    @override
     def prepare_data(self) -> None:
         """Fills the cache, where there are several processes to read from it."""
         if self.trainer is not None and self.trainer.world_size > 1 and self.cache:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from invlightning.data.dividing import (
     Parts,
@@ -63,8 +64,8 @@ class RandomSplit(Split):
         check_fractions(val, test)
         self.val, self.test, self.seed = val, test, seed
 
+    @override
     def __call__(self, interactions: Interactions) -> Parts:
-        """Returns the part of each row."""
         return divided_alike(
             interactions,
             lambda users, items: random_split(users, items, self.val, self.test, self.seed),
@@ -74,8 +75,8 @@ class RandomSplit(Split):
 class UserRandomSplit(RandomSplit):
     """As :class:`RandomSplit`, within each user; see :func:`user_random_split`."""
 
+    @override
     def __call__(self, interactions: Interactions) -> Parts:
-        """Returns the part of each row."""
         return divided_alike(
             interactions,
             lambda users, items: user_random_split(users, items, self.val, self.test, self.seed),
@@ -121,6 +122,7 @@ class LeaveLastOut(Split):
     See :func:`leave_last_out`; exposed rows follow in time (:func:`follow_in_time`).
     """
 
+    @override
     def __call__(self, interactions: Interactions) -> Parts:
         """Returns the part of each row; ValueError without timestamps."""
         times = _timestamps(interactions, self)
@@ -146,6 +148,7 @@ class TemporalSplit(Split):
         check_fractions(val, test)
         self.val, self.test = val, test
 
+    @override
     def __call__(self, interactions: Interactions) -> Parts:
         """Returns the part of each row; ValueError without timestamps."""
         return temporal_split(_timestamps(interactions, self), self.val, self.test)
@@ -167,6 +170,7 @@ class GivenSplit(Split):
         check_fractions(val, 0.0)
         self.val, self.seed = val, seed
 
+    @override
     def __call__(self, interactions: Interactions) -> Parts:
         """Returns the part of each row; ValueError if the data has no split of its own."""
         if interactions.parts is None:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.inverse.step import InnerStep
 from invlightning.specs import Specified
@@ -85,8 +86,8 @@ class BatchSign(Decision):
     WSDM 2024, Inverse Gradient.
     """
 
+    @override
     def decide(self, step: InnerStep) -> StepRecord:
-        """See :meth:`Decision.decide`."""
         step.propose()
         candidates = torch.arange(3, device=step.device)
         signs = (candidates == INVERSE).to(step.dtype) - (candidates == DIRECT).to(step.dtype)

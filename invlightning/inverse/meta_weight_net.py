@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.inverse.decisions import Decision, StepRecord
 from invlightning.inverse.directions import sgd
@@ -101,8 +102,8 @@ class MetaWeightNet(Decision):
         """
         return self._weigh(self._net.values, losses)
 
+    @override
     def decide(self, step: "InnerStep") -> StepRecord:
-        """See :meth:`Decision.decide`."""
         rows = rows_of(step, self)
         net = NetState(*(part.to(step.device, step.dtype) for part in self._net))
         logits = rows.logits()
@@ -123,10 +124,12 @@ class MetaWeightNet(Decision):
         )
         return record
 
+    @override
     def state_dict(self) -> dict[str, Any]:
         """The network and its Adam state."""
         return self._net._asdict()
 
+    @override
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes up what :meth:`state_dict` returned.
 

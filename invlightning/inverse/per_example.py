@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.inverse.decisions import Decision, StepRecord
 from invlightning.inverse.unlabeled_rows import UnlabeledRows
@@ -41,8 +42,8 @@ class PerExampleDecision(Decision):
             ``(M,)`` weights; negative ones invert a row, zero leaves it out.
         """
 
+    @override
     def decide(self, step: "InnerStep") -> StepRecord:
-        """See :meth:`Decision.decide`."""
         rows = rows_of(step, self)
         risk, gradients = step.risk_gradients()
         logits = rows.logits()
@@ -112,8 +113,8 @@ class PerExampleSign(PerExampleDecision):
     The first-order form of the choice that :class:`BatchSign` makes for a whole batch.
     """
 
+    @override
     def weights(self, alignments: Tensor, step: "InnerStep") -> Tensor:
-        """See :meth:`PerExampleDecision.weights`."""
         return alignments.sign()
 
 
@@ -127,8 +128,8 @@ class PerExampleReweight(PerExampleDecision):
     equations 12-13.
     """
 
+    @override
     def weights(self, alignments: Tensor, step: "InnerStep") -> Tensor:
-        """See :meth:`PerExampleDecision.weights`."""
         positive = alignments.clamp(min=0)
         mean = step.agree(positive.sum().reshape(1) / max(positive.numel(), 1))[0]
         return torch.where(mean > 0, positive / mean, torch.zeros_like(positive))

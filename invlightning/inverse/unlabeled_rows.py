@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from typing_extensions import override
 
 from invlightning.compat import is_compiled
 from invlightning.sparse import row_totals
@@ -168,6 +169,7 @@ class _RowTangents(TorchFunctionMode):
         super().__init__()
         self.tables = tables
 
+    @override
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -194,6 +196,7 @@ class _Call(nn.Module):
         self.module = module
         self.methods = methods
 
+    @override
     def forward(self, batch: Any) -> Tensor:
         kinds: list[Tensor] = [getattr(self.module, name)(batch) for name in self.methods]
         return kinds[0] if len(kinds) == 1 else torch.cat([kind.flatten() for kind in kinds])

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.specs import Specified
 from invlightning.types import JointRows, TrainingFacts
@@ -36,6 +37,7 @@ class LabeledLoss(Loss):
     """
 
     @abstractmethod
+    @override
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Returns the mean loss, a scalar.
 
@@ -62,6 +64,7 @@ class UnlabeledLoss(Loss):
     """A loss on drawn rows that nobody judged."""
 
     @abstractmethod
+    @override
     def forward(self, logits: Tensor) -> Tensor:
         """Returns the mean loss, a scalar.
 
@@ -74,6 +77,7 @@ class JointLoss(Loss):
     """A loss that needs labeled and unlabeled rows together: pairs, softmax, a risk of both."""
 
     @abstractmethod
+    @override
     def forward(self, rows: JointRows) -> Tensor:
         """Returns the mean loss, a scalar.
 

@@ -1,6 +1,7 @@
 """Cross entropy of labeled rows."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.base import LabeledLoss
 from invlightning.losses.functional import cross_entropy
@@ -12,14 +13,6 @@ class BinaryCrossEntropy(LabeledLoss):
     Half-precision logits are computed in float32.
     """
 
+    @override
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Returns the mean of y softplus(-s) + (1 - y) softplus(s).
-
-        Args:
-            logits: ``(B,)`` scores s.
-            labels: ``(B,)`` labels y, 0 or 1 of any dtype.
-
-        Returns:
-            A scalar; float32 for half precision, else of the dtype of ``logits``.
-        """
         return cross_entropy(logits, labels)

@@ -1,6 +1,7 @@
 """Bayesian personalized ranking, BPR."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.functional import bayesian_personalized_ranking, mean_where
 from invlightning.losses.joint_rows import compared_rows
@@ -18,15 +19,8 @@ class BPRLoss(PositiveBasedLoss):
     the optimizer.
     """
 
+    @override
     def forward(self, rows: JointRows) -> Tensor:
-        """Returns the mean over positives, 0 for a batch without any.
-
-        Args:
-            rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
-
-        Returns:
-            A scalar; float32 for half precision.
-        """
         losses = bayesian_personalized_ranking(
             rows.logits, rows.unlabeled_logits, rows.mask, reduction="none"
         )

@@ -1,6 +1,7 @@
 """Debiased contrastive loss, DCL."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.functional import debiased_contrast, mean_where
 from invlightning.losses.joint_rows import compared_rows
@@ -40,15 +41,8 @@ class DebiasedContrastiveLoss(PositiveBasedLoss):
         self.temperature = temperature
         self.floor = floor
 
+    @override
     def forward(self, rows: JointRows) -> Tensor:
-        """Returns the mean over positives, 0 for a batch without any.
-
-        Args:
-            rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
-
-        Returns:
-            A scalar; float32 for half precision.
-        """
         losses = debiased_contrast(
             rows.logits,
             rows.unlabeled_logits,

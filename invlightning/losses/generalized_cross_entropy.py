@@ -1,6 +1,7 @@
 """Generalized cross entropy, GCE."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.base import LabeledLoss
 from invlightning.losses.functional import generalized_cross_entropy
@@ -27,14 +28,6 @@ class GeneralizedCrossEntropy(LabeledLoss):
             raise ValueError(f"q is {q}, expected more than 0 and at most 1, for example q=0.7.")
         self.q = q
 
+    @override
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Returns the mean of (1 - P^q) / q.
-
-        Args:
-            logits: ``(B,)`` scores.
-            labels: ``(B,)`` 0 or 1.
-
-        Returns:
-            A scalar; float32 for half precision.
-        """
         return generalized_cross_entropy(logits, labels, self.q)

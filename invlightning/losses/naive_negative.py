@@ -1,6 +1,7 @@
 """The naive reading of unlabeled pairs: all are negatives."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.base import UnlabeledLoss
 from invlightning.losses.functional import naive_negative_loss
@@ -27,13 +28,6 @@ class NaiveNegativeLoss(UnlabeledLoss):
             raise ValueError(f"weight is {weight}, expected 0 or more, for example weight=0.1.")
         self.weight = weight
 
+    @override
     def forward(self, logits: Tensor) -> Tensor:
-        """Returns the weighted mean of softplus(logits).
-
-        Args:
-            logits: Scores of unlabeled pairs, any shape.
-
-        Returns:
-            A scalar; float32 for half precision, else of the dtype of ``logits``.
-        """
         return self.weight * naive_negative_loss(logits)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.functional import non_negative_risk
 from invlightning.losses.joint_rows import all_rows
@@ -49,15 +50,8 @@ class NonNegativePULoss(PositiveBasedLoss):
         self.gamma = gamma
         self.logistic = logistic
 
+    @override
     def forward(self, rows: JointRows) -> Tensor:
-        """Returns the non-negative risk, 0 for a batch without positives or unlabeled rows.
-
-        Args:
-            rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
-
-        Returns:
-            A scalar, at least -beta; float32 for half precision.
-        """
         logits, labels, mask = all_rows(rows)
         unlabeled = torch.arange(len(logits), device=logits.device) >= len(rows.logits)
         if mask is not None:

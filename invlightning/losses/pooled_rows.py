@@ -32,15 +32,8 @@ class PooledRowsLoss(JointLoss):
     def set_epoch(self, epoch: int) -> None:
         self.loss.set_epoch(epoch)
 
+    @override
     def forward(self, rows: JointRows) -> Tensor:
-        """Returns the mean of the labeled loss over labeled and unlabeled rows.
-
-        Args:
-            rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
-
-        Returns:
-            A scalar.
-        """
         logits, labels, mask = all_rows(rows)
         if mask is not None:
             logits, labels = logits[mask], labels[mask]

@@ -2,6 +2,8 @@
 
 from abc import ABC
 
+from typing_extensions import override
+
 from invlightning.losses.base import JointLoss
 from invlightning.types import TrainingFacts
 
@@ -9,11 +11,9 @@ from invlightning.types import TrainingFacts
 class PositiveBasedLoss(JointLoss, ABC):
     """A joint loss that learns nothing without labeled positives, and says so at set-up."""
 
+    @override
     def start_fit(self, facts: TrainingFacts) -> None:
         """Checks that there are positives. Extend it to prepare tables.
-
-        Args:
-            facts: The training rows.
 
         Raises:
             ValueError: If there is no positive.

@@ -70,9 +70,6 @@ class PseudoLabelLoss(UnlabeledLoss, ABC):
     def start_fit(self, facts: TrainingFacts) -> None:
         """Estimates the prior where it is ``labeled``.
 
-        Args:
-            facts: The training rows.
-
         Raises:
             ValueError: If the prior is ``labeled`` and all labels are equal or there are none.
         """

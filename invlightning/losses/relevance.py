@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.functional import relevance_risk
 from invlightning.losses.joint_rows import all_rows
@@ -43,11 +44,9 @@ class RelevanceLoss(PositiveBasedLoss):
         # Not in checkpoints: every fit counts them anew from its training rows.
         self.register_buffer("propensities", None, persistent=False)
 
+    @override
     def start_fit(self, facts: TrainingFacts) -> None:
         """Estimates the propensities from the positives of each item.
-
-        Args:
-            facts: The training rows.
 
         Raises:
             ValueError: If there is no positive.
@@ -56,6 +55,7 @@ class RelevanceLoss(PositiveBasedLoss):
         counts = torch.bincount(facts.positives()[1], minlength=facts.num_items)
         self.propensities = (counts / counts.max()).sqrt().clamp(min=self.clip)
 
+    @override
     def forward(self, rows: JointRows) -> Tensor:
         """Returns the unbiased squared error.
 

@@ -1,6 +1,7 @@
 """Reweighted cross entropy, R-CE."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.base import JointLoss
 from invlightning.losses.functional import (
@@ -34,15 +35,8 @@ class ReweightedLoss(JointLoss):
             raise ValueError(f"alpha is {alpha}, expected 0 or more, for example alpha=0.2.")
         self.alpha = alpha
 
+    @override
     def forward(self, rows: JointRows) -> Tensor:
-        """Returns the weighted mean in training mode, the plain one in evaluation mode.
-
-        Args:
-            rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
-
-        Returns:
-            A scalar; float32 for half precision.
-        """
         logits, labels, mask = all_rows(rows)
         alpha = self.alpha if self.training else 0.0
         losses = reweighted_cross_entropy(logits, labels, alpha, reduction="none")

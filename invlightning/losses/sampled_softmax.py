@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.functional import mean_where, sampled_softmax
 from invlightning.losses.joint_rows import compared_rows
@@ -48,11 +49,9 @@ class SampledSoftmaxLoss(PositiveBasedLoss):
         self.register_buffer("log_weights", None, persistent=False)
         self.register_buffer("log_rest", None, persistent=False)
 
+    @override
     def start_fit(self, facts: TrainingFacts) -> None:
         """Counts the rows of each item, which give the probabilities of the draws.
-
-        Args:
-            facts: The training rows.
 
         Raises:
             ValueError: If there is no positive.
@@ -64,6 +63,7 @@ class SampledSoftmaxLoss(PositiveBasedLoss):
         self.log_weights = weights.log().float()
         self.log_rest = (weights.sum() - weights).log().float()
 
+    @override
     def forward(self, rows: JointRows) -> Tensor:
         """Returns the mean over positives, 0 for a batch without any.
 

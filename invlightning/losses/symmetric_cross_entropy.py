@@ -1,6 +1,7 @@
 """Symmetric cross entropy, SCE."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.base import LabeledLoss
 from invlightning.losses.functional import symmetric_cross_entropy
@@ -34,14 +35,6 @@ class SymmetricCrossEntropy(LabeledLoss):
         self.beta = beta
         self.log_zero = log_zero
 
+    @override
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Returns the mean of alpha CE + beta RCE.
-
-        Args:
-            logits: ``(B,)`` scores.
-            labels: ``(B,)`` 0 or 1.
-
-        Returns:
-            A scalar; float32 for half precision.
-        """
         return symmetric_cross_entropy(logits, labels, self.alpha, self.beta, self.log_zero)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.base import JointLoss
 from invlightning.losses.functional import cross_entropy, mean_where, truncated_cross_entropy
@@ -58,15 +59,8 @@ class TruncatedLoss(JointLoss):
         ramp = (self.steps / self.num_gradual).clamp(max=1)
         return self.drop_rate * ramp**self.exponent
 
+    @override
     def forward(self, rows: JointRows) -> Tensor:
-        """Returns the truncated mean in training mode, the plain one in evaluation mode.
-
-        Args:
-            rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
-
-        Returns:
-            A scalar; float32 for half precision.
-        """
         logits, labels, mask = all_rows(rows)
         if not self.training:
             return mean_where(cross_entropy(logits, labels, reduction="none"), mask)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from typing_extensions import override
 
 ROW_DTYPES = {"scores": torch.float64, "labels": torch.float32, "users": torch.int64}
 
@@ -21,6 +22,7 @@ class ExactMetric(Metric):
     is_differentiable = False
     full_state_update = False
 
+    @override
     def sync(
         self,
         dist_sync_fn: Callable[..., Any] | None = None,

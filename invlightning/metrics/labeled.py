@@ -5,6 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
+from typing_extensions import override
 
 from invlightning.metrics import functional as F
 from invlightning.metrics.base import ROW_DTYPES, ExactMetric
@@ -29,6 +30,7 @@ class RowMetric(ExactMetric):
         for name in ROW_DTYPES:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
+    @override
     def update(self, scores: Tensor, labels: Tensor, users: Tensor) -> None:
         """Adds rows.
 
@@ -52,6 +54,7 @@ class RowMetric(ExactMetric):
 class AUC(RowMetric):
     """Area under the ROC curve over all rows; see :func:`functional.auc`."""
 
+    @override
     def compute(self) -> Tensor:
         """Returns a float64 scalar; nan if a class is missing.
 
@@ -76,6 +79,7 @@ class UserMetric(RowMetric):
     def measure(self, groups: F.TieGroups) -> F.UserSum:
         """Returns the metric of all users, summed."""
 
+    @override
     def compute(self) -> Tensor:
         """Returns a float64 scalar; nan if no user has both classes.
 
@@ -90,16 +94,16 @@ class UserMetric(RowMetric):
 class GroupAUC(UserMetric):
     """Unweighted mean of the users' AUC; see :func:`functional.group_auc`."""
 
+    @override
     def measure(self, groups: F.TieGroups) -> F.UserSum:
-        """Returns the AUC of all users, summed."""
         return F.group_auc(groups)
 
 
 class MRR(UserMetric):
     """Mean reciprocal rank of each user's first positive; see :func:`functional.mrr`."""
 
+    @override
     def measure(self, groups: F.TieGroups) -> F.UserSum:
-        """Returns the reciprocal rank of all users, summed."""
         return F.mrr(groups)
 
 
@@ -118,8 +122,8 @@ class NDCG(UserMetric):
         F.check_cutoff(k)
         self.k = k
 
+    @override
     def measure(self, groups: F.TieGroups) -> F.UserSum:
-        """Returns the NDCG of all users, summed."""
         return F.ndcg(groups, self.k)
 
 
@@ -138,8 +142,8 @@ class HARM(UserMetric):
         F.check_cutoff(k)
         self.k = k
 
+    @override
     def measure(self, groups: F.TieGroups) -> F.UserSum:
-        """Returns HARM of all users, summed."""
         return F.harm(groups, self.k)
 
 
@@ -165,6 +169,7 @@ class LabeledMetrics(RowMetric):
         F.check_cutoff(k)
         self.k = k
 
+    @override
     def compute(self) -> dict[str, Tensor]:
         """Returns ``auc``, ``gauc``, ``ndcg@k``, ``mrr``, ``harm@k`` and ``log_loss``.
 

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.metrics import functional as F
 from invlightning.metrics.base import ExactMetric
@@ -20,6 +21,7 @@ class LogLoss(ExactMetric):
         # equal names and, after the first batch, equal values.
         self.add_state("log_loss", torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")
 
+    @override
     def update(self, scores: Tensor, labels: Tensor, users: Tensor | None = None) -> None:
         """Adds rows.
 
@@ -35,6 +37,7 @@ class LogLoss(ExactMetric):
         losses = F.log_losses(scores, labels)
         self.log_loss = self.log_loss + torch.stack([losses.sum(), losses.new_tensor(len(losses))])
 
+    @override
     def compute(self) -> Tensor:
         """Returns a float64 scalar; nan if there is no row.
 

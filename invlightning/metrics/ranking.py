@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.metrics import functional as F
 from invlightning.metrics.base import ExactMetric
@@ -42,6 +43,7 @@ class RankingMetric(ExactMetric):
         default = torch.zeros(len(formulas) * len(ks), 3, dtype=torch.float64)
         self.add_state(self._sums, default, dist_reduce_fx="sum")
 
+    @override
     def update(self, hits: Tensor, num_targets: Tensor) -> None:
         """Adds users, each of whom comes once.
 
@@ -65,8 +67,8 @@ class RankingMetric(ExactMetric):
 
 
 class _SingleMetric(RankingMetric):
+    @override
     def compute(self) -> Tensor:
-        """Returns a float64 scalar; nan if no user has targets."""
         return self._means()[0]
 
 
@@ -156,6 +158,7 @@ class RankingMetrics(RankingMetric):
     def __init__(self, ks: Sequence[int] = (20,)) -> None:
         super().__init__([F.recall, F.ranking_ndcg, F.hit_rate, F.ranking_mrr], ks)
 
+    @override
     def compute(self) -> dict[str, Tensor]:
         """Returns ``recall@k``, ``full_ndcg@k``, ``hit_rate@k`` and ``full_mrr@k`` for each k.
 

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
+from typing_extensions import override
 
 from invlightning.backbones import Backbone
 from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
@@ -54,6 +55,7 @@ class EvaluatedModule(pl.LightningModule):
         """
         return [LabeledMetrics(k=self.label_cutoff)], [RankingMetrics(ks=(self.top_k,))]
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs; see :meth:`Backbone.forward`."""
         logits: Tensor = self.backbone(users, items)
@@ -61,22 +63,25 @@ class EvaluatedModule(pl.LightningModule):
 
     # --------------------------------------------------------------------------- evaluation
 
+    @override
     def validation_step(
         self, batch: LabeledBatch | RankingBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Gathers the metrics of a batch of labeled rows or of users to rank for."""
         self._evaluate(batch)
 
+    @override
     def test_step(
         self, batch: LabeledBatch | RankingBatch, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """As :meth:`validation_step`."""
         self._evaluate(batch)
 
+    @override
     def on_validation_epoch_end(self) -> None:
         """Logs the validation metrics."""
         self._log_metrics("val")
 
+    @override
     def on_test_epoch_end(self) -> None:
         """Logs the test metrics."""
         self._log_metrics("test")
@@ -134,6 +139,7 @@ class EvaluatedModule(pl.LightningModule):
 
     # ------------------------------------------------------------------------ recommendation
 
+    @override
     def predict_step(self, batch: RankingBatch, batch_idx: int) -> pd.DataFrame:
         """The best unseen items of each user, with raw ids.
 
@@ -170,10 +176,12 @@ class EvaluatedModule(pl.LightningModule):
             scores, best = self._top_unseen(batch)
         return self.vocabularies.table(batch.users, best, scores)
 
+    @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the raw ids to the checkpoint."""
         checkpoint["vocabularies"] = self.vocabularies.state_dict()
 
+    @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the raw ids from the checkpoint, unless a data module gave the same before.
 

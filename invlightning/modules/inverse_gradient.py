@@ -11,6 +11,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 from torch.optim import Optimizer
+from typing_extensions import override
 
 from invlightning.inverse import Decision, DirectionName, StepRecord
 from invlightning.modules.checks import check_averaging, check_callbacks
@@ -75,18 +76,21 @@ class InverseGradientMixin(_Module):
         labeled_loss: Callable[[Any], Tensor]
         unlabeled_loss: Callable[[Any], Tensor]
 
-    @property
+    @property  # type: ignore[explicit-override]
+    @override
     def automatic_optimization(self) -> bool:
         """False: the steps are taken in ``training_step``."""
         return False
 
     @automatic_optimization.setter
+    @override
     def automatic_optimization(self, value: bool) -> None:
         if value:
             raise ValueError(f"{type(self).__name__} takes its steps by manual optimization.")
 
     # ------------------------------------------------------------------------------- set-up
 
+    @override
     def configure_callbacks(self) -> Any:
         """Keeps the Trainer flags that Lightning refuses in manual optimization."""
         trainer = self.trainer
@@ -94,6 +98,7 @@ class InverseGradientMixin(_Module):
         trainer.gradient_clip_val, trainer.accumulate_grad_batches = None, 1
         return super().configure_callbacks()
 
+    @override
     def setup(self, stage: str) -> None:
         """Gives the Trainer its flags back, and refuses what cannot work."""
         trainer = self.trainer
@@ -125,6 +130,7 @@ class InverseGradientMixin(_Module):
             )
         return self._driver
 
+    @override
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Keeps what schedulers watch, wherever ``configure_optimizers`` is defined."""
         super().__init_subclass__(**kwargs)
@@ -140,6 +146,7 @@ class InverseGradientMixin(_Module):
 
         cls.configure_optimizers = configure_optimizers  # type: ignore[assignment, method-assign]
 
+    @override
     def on_fit_start(self) -> None:
         """Refuses several optimizers and optimizers that evaluate the loss themselves."""
         super().on_fit_start()
@@ -148,6 +155,7 @@ class InverseGradientMixin(_Module):
 
     # ----------------------------------------------------------------------------- training
 
+    @override
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """An inverse gradient step where the schedule has one, then an outer step.
 
@@ -198,6 +206,7 @@ class InverseGradientMixin(_Module):
         self.last_step = self.last_step._replace(loss=None)  # no graph is kept longer than needed
         return loss
 
+    @override
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Clips gradients as the Trainer says; here they are unscaled in every precision."""
         super().on_before_optimizer_step(optimizer)
@@ -205,6 +214,7 @@ class InverseGradientMixin(_Module):
             optimizer, self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm
         )
 
+    @override
     def on_train_epoch_end(self) -> None:
         """Steps schedulers that watch a metric."""
         super().on_train_epoch_end()
@@ -213,6 +223,7 @@ class InverseGradientMixin(_Module):
 
     # -------------------------------------------------------------------------- checkpoints
 
+    @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what the decision learned, and metrics that schedulers watch after a validation."""
         super().on_save_checkpoint(checkpoint)
@@ -223,6 +234,7 @@ class InverseGradientMixin(_Module):
         if learned:
             checkpoint["decision"] = learned
 
+    @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the decision, and metrics of a validation that a resumed run does not repeat."""
         super().on_load_checkpoint(checkpoint)

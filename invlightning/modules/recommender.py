@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.backbones import Backbone
 from invlightning.compat import CLASS_PATH, INSTANTIATOR, MODULE_INSTANTIATOR, trainer_of
@@ -149,6 +150,7 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
 
     # ------------------------------------------------------------------------------- set-up
 
+    @override
     def setup(self, stage: str) -> None:
         """Takes sizes and raw ids from the data module and prepares the losses."""
         self._adopt_sizes(any_data(self.trainer))
@@ -174,6 +176,7 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
                 )
             setattr(self, name, own if own is not None else found)
 
+    @override
     def configure_model(self) -> None:
         """Builds the backbone once the sizes are known.
 
@@ -197,10 +200,12 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
             start_fit(trainer, self.backbone)
         self.hparams.update(num_users=self.num_users, num_items=self.num_items)
 
+    @override
     def get_extra_state(self) -> Tensor:
         """The sizes ``(2,)``: part of the state dict, see :meth:`set_extra_state`."""
         return torch.tensor([self.num_users or 0, self.num_items or 0])
 
+    @override
     def set_extra_state(self, state: Tensor) -> None:
         """Builds a missing backbone, just before its weights are loaded.
 
@@ -211,6 +216,7 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
             self.num_users, self.num_items = (int(size) for size in state)
             self.configure_model()
 
+    @override
     def configure_optimizers(self) -> "OptimizerLRScheduler":
         """Builds the optimizer and, where given, the scheduler."""
         parameters = [p for p in self.parameters() if p.requires_grad]
@@ -226,12 +232,14 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
 
     # ----------------------------------------------------------------------------- training
 
+    @override
     def on_train_start(self) -> None:
         """Tells the losses the epoch, which a checkpoint may have left in the middle."""
         super().on_train_start()
         self._told_epoch = None
         self._set_epoch()
 
+    @override
     def on_train_epoch_start(self) -> None:
         """Tells the losses the epoch."""
         self._set_epoch()
@@ -242,6 +250,7 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
             for criterion in self.criteria():
                 criterion.set_epoch(self.current_epoch)
 
+    @override
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Logs the loss every ``log_every_n_steps``; logging every step costs more than it."""
         if (batch_idx + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]

@@ -18,6 +18,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.compat import FitProgress, trainer_of
 from invlightning.data.seeding import OUTER, seed_batch
@@ -41,6 +42,7 @@ class ResumableModule(pl.LightningModule):
     _resumed_gradients: dict[str, Tensor] | None = None
     _changed_of_optimizer: list[str] | None = None
 
+    @override
     def on_train_start(self) -> None:
         """Puts back the gradients of an unfinished window, and new arguments of the optimizer."""
         super().on_train_start()
@@ -51,11 +53,13 @@ class ResumableModule(pl.LightningModule):
         if changed:
             take_up(self.trainer, changed)
 
+    @override
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seeds the random numbers of the batch."""
         super().on_train_batch_start(batch, batch_idx)
         seed_batch(batch, OUTER)
 
+    @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the gradients of an unfinished accumulation window."""
         super().on_save_checkpoint(checkpoint)
@@ -73,6 +77,7 @@ class ResumableModule(pl.LightningModule):
             name: p.grad for name, p in self.named_parameters() if p.grad is not None
         }
 
+    @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Makes training go on with the first batch that was not trained on."""
         super().on_load_checkpoint(checkpoint)

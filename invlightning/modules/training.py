@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from typing_extensions import override
 
 from invlightning.losses import JointLoss, LabeledLoss, UnlabeledLoss
 from invlightning.losses.base import Loss
@@ -155,6 +156,7 @@ class TrainedModule(EvaluatedModule):
         users, items = (torch.cat(columns) for columns in zip(*pairs, strict=True))
         return users, items
 
+    @override
     def training_step(self, batch: LabeledBatch, batch_idx: int) -> Tensor:
         """Loss of labeled, drawn and exposed rows, or the joint loss, from one forward pass."""
         loss = self._step_loss(batch)
@@ -174,6 +176,7 @@ class TrainedModule(EvaluatedModule):
             loss = loss + loss_of(exposed, logits.exposed)
         return loss
 
+    @override
     def configure_gradient_clipping(
         self,
         optimizer: Optimizer,

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.memory import empty_table
 from invlightning.sparse import row_totals, write_rows
@@ -73,12 +74,14 @@ class RowSparseAdam(torch.optim.Optimizer):
                 self.state[parameter]["row_moments"].index_fill_(0, stepped, 0.0)
         self._used = {}
 
+    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As that of any optimizer."""
         super().load_state_dict(state_dict)
         self._used = None
 
     @torch.no_grad()
+    @override
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Takes one step.
 

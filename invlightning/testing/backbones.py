@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.base import Backbone
 from invlightning.testing.modules import ModuleTests, assert_same_facts
@@ -26,6 +27,7 @@ class BackboneTests(ModuleTests):
     num_items: int = 11
     tolerance: float = 1e-9
 
+    @override
     def make(self) -> Backbone:
         """Returns a backbone in float64, so that comparisons are sharp."""
         backbone: Backbone = self.factory("backbone")(self.num_users, self.num_items)
@@ -52,6 +54,7 @@ class BackboneTests(ModuleTests):
         pairs = torch.cartesian_prod(torch.arange(self.num_users), torch.arange(self.num_items))
         return pairs[:, 0], pairs[:, 1]
 
+    @override
     def output(self, module: Backbone) -> Tensor:
         """Returns the logits of every pair."""
         logits: Tensor = module(*self.pairs())

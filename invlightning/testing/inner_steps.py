@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from invlightning.inverse import (
     Decision,
@@ -64,6 +65,7 @@ class InnerStepProblem(nn.Module):
         self.risk_factor = self.logit_factor = 1.0
         self.fails_at = self.calls = 0
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Returns logits of pairs."""
         self.calls += 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.losses.base import JointLoss, LabeledLoss, Loss, UnlabeledLoss
 from invlightning.testing.modules import ModuleTests, assert_same_facts
@@ -20,6 +21,7 @@ class _LossTests(ModuleTests):
 
     loss: Callable[[], Loss]
 
+    @override
     def make(self) -> Any:
         """Returns a loss that has seen training rows and is past any delayed start."""
         return self.told([self.facts()], [1_000_000])
@@ -42,6 +44,7 @@ class _LossTests(ModuleTests):
         """Returns the loss of ``(B,)`` logits, the same rows for every call."""
         raise NotImplementedError
 
+    @override
     def output(self, module: Any) -> Tensor:
         """Returns the loss of moderate logits."""
         return self.apply(module, torch.linspace(-3, 4, 12, dtype=torch.float64))
@@ -94,6 +97,7 @@ class LabeledLossTests(_LossTests):
         loss: The class or a factory, called without arguments.
     """
 
+    @override
     def apply(self, loss: LabeledLoss, logits: Tensor) -> Tensor:
         """Returns the loss of the logits with labels that alternate."""
         value: Tensor = loss(logits, (torch.arange(len(logits)) % 2).to(logits))
@@ -120,6 +124,7 @@ class UnlabeledLossTests(_LossTests):
         loss: The class or a factory, called without arguments.
     """
 
+    @override
     def apply(self, loss: UnlabeledLoss, logits: Tensor) -> Tensor:
         """Returns the loss of the logits."""
         value: Tensor = loss(logits)
@@ -147,6 +152,7 @@ class JointLossTests(_LossTests):
         items = (places.unsqueeze(1) + torch.tensor([1, 2, 4], device=logits.device)) % 12
         return JointRows(logits, (places % 2).to(logits), places, drawn, items)
 
+    @override
     def apply(self, loss: JointLoss, logits: Tensor) -> Tensor:
         """Returns the loss of the rows with these logits."""
         value: Tensor = loss(self.rows(logits))

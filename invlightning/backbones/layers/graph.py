@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.layers.grouping import group
 from invlightning.compat import TravelingTensors
@@ -40,12 +41,14 @@ class PositivePairs(TravelingTensors):
         self.user_offsets, self.user_items = group(users, items, self.num_users)
         self.item_offsets, self.item_users = group(items, users, self.num_items)
 
+    @override
     def get_extra_state(self) -> Tensor:
         """Users and items of the pairs, ``(2, E)``, for the checkpoint."""
         users = torch.arange(self.num_users, device=self.user_items.device)
         repeated = users.repeat_interleave(self.user_offsets.diff())
         return torch.stack((repeated.int(), self.user_items))
 
+    @override
     def set_extra_state(self, state: Tensor) -> None:
         """Takes the pairs that :meth:`get_extra_state` gave."""
         self.start(*state.long())
@@ -90,19 +93,23 @@ def _inverse_root(counts: Tensor, like: Tensor) -> Tensor:
 
 class _LinearMap(torch.autograd.Function):
     @staticmethod
+    @override
     def forward(x: Tensor, apply: Callable[..., Tensor], adjoint: Callable[..., Tensor]) -> Tensor:
         return apply(x)
 
     @staticmethod
+    @override
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
         ctx.maps = inputs[1:]
 
     @staticmethod
+    @override
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         apply, adjoint = ctx.maps
         return linear_map(gradients[0], adjoint, apply), None, None
 
     @staticmethod
+    @override
     def jvp(ctx: Any, *tangents: Tensor) -> Any:
         return linear_map(tangents[0], *ctx.maps)
 

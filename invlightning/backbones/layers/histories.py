@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.backbones.layers.grouping import group
 from invlightning.compat import TravelingTensors
@@ -60,10 +61,12 @@ class Histories(TravelingTensors):
         before = labels.cumsum(0) - labels - self.offsets[users]
         self.row_offsets, self.moments = group(users[order], before[order], self.num_users)
 
+    @override
     def get_extra_state(self) -> Tensor:
         """Users, items and labels of the rows, ``(3, N)``, for the checkpoint."""
         return self.rows
 
+    @override
     def set_extra_state(self, state: Tensor) -> None:
         """Takes the rows that :meth:`get_extra_state` gave."""
         self._start(state.to(self.rows.device, torch.int64))

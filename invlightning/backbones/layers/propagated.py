@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.base import Backbone
 from invlightning.compat import edit_count
@@ -49,6 +50,7 @@ class VectorMemory:
         """Forgets the vectors."""
         self._origin, self._period, self._vectors = [], None, None
 
+    @override
     def __reduce__(self) -> tuple[type["VectorMemory"], tuple[()]]:
         return VectorMemory, ()
 
@@ -115,37 +117,21 @@ class PropagatedBackbone(Backbone):
     def _forget(self, gradient: Tensor) -> None:
         self._memory.clear()
 
+    @override
     def train(self, mode: bool = True) -> "PropagatedBackbone":
         """Sets the mode, and forgets remembered vectors."""
         self._memory.clear()
         super().train(mode)
         return self
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            users: User indices; broadcast against ``items``.
-            items: Item indices.
-
-        Returns:
-            Logits of the broadcast shape.
-        """
         user_vectors, item_vectors = self.vectors()
         embedding = nn.functional.embedding
         return (embedding(users, user_vectors) * embedding(items, item_vectors)).sum(-1)
 
+    @override
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
-        """Scores the items ``start .. stop-1`` for each user, by one matrix product.
-
-        Args:
-            users: ``(B,)`` user indices.
-            start: First item.
-            stop: One past the last item.
-
-        Returns:
-            ``(B, stop - start)`` logits.
-        """
         user_vectors, item_vectors = self.vectors()
         scores: Tensor = nn.functional.embedding(users, user_vectors) @ item_vectors[start:stop].T
         return scores

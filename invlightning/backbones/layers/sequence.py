@@ -4,6 +4,7 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.backbones.base import Backbone
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
@@ -59,17 +60,16 @@ class SequenceBackbone(Backbone):
             ``(n, d)`` vectors.
         """
 
+    @override
     def start_fit(self, facts: TrainingFacts) -> None:
         """Takes the training rows in order of time.
-
-        Args:
-            facts: The labeled training rows.
 
         Raises:
             ValueError: If there are no timestamps.
         """
         self.histories.start(facts, type(self).__name__)
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores pairs; in training, as of their moment.
 
@@ -92,6 +92,7 @@ class SequenceBackbone(Backbone):
         logits: Tensor = (vectors * self.items(items)).sum(-1)
         return logits
 
+    @override
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
         """Scores the items ``start .. stop-1`` for each user now, by one matrix product.
 

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from invlightning.backbones.layers.embedding import embedding_table
 
@@ -53,6 +54,7 @@ class FactorProduct(nn.Module):
         self.users = embedding_table(num_users, embedding_dim, sparse)
         self.items = embedding_table(num_items, embedding_dim, sparse)
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Returns features of the broadcast shape with d entries behind it."""
         product: Tensor = self.users(users) * self.items(items)
@@ -118,6 +120,7 @@ class Tower(nn.Module):
             width //= 2
         self.layers = nn.Sequential(*layers)
 
+    @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
         """Returns features of the broadcast shape with d entries behind it."""
         user_half = self._half_of_rows(self.users, users, USER)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
@@ -43,6 +44,7 @@ class ArrayDataModule(ImplicitDataModule):
     user_features: Any = None
     item_features: Any = None
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
         self._table = RawTable(
@@ -54,12 +56,12 @@ class ArrayDataModule(ImplicitDataModule):
             num_items=self.num_items,
         )
 
+    @override
     def read(self) -> RawTable:
-        """Returns the columns as given."""
         return self._table
 
+    @override
     def side_features(self) -> tuple[Tensor | None, Tensor | None]:
-        """Features of users ``(U, Fu)`` and of items ``(I, Fi)``; None where there are none."""
         table, found = self._table, self.interactions
         sides = (
             ("user", self.user_features, found.user_ids, table.num_users),

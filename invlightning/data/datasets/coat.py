@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
@@ -100,17 +101,19 @@ class CoatDataModule(ImplicitDataModule):
     root: str = "data"
     positive_threshold: float | None = 3.0
 
+    @override
     def prepare_data(self) -> None:
         """Downloads and unpacks the ratings if they are not there."""
         if find_coat(self.root) is None:
             ARCHIVE.install(self.root)
 
+    @override
     def read(self) -> RawTable:
-        """Reads the training and the test file."""
         found = find_coat(self.root)
         names = ARCHIVE.members
         return read_coat(*(found or [ARCHIVE.require(self.root, name) for name in names]))
 
+    @override
     def default_split(self) -> Split:
         """The given test part, and a tenth of the training file for validation."""
         return GivenSplit(val=0.1, seed=self.seed)

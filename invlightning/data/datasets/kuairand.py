@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from typing_extensions import override
+
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
 from invlightning.data.preparation import concatenate
@@ -87,19 +89,21 @@ class KuaiRandDataModule(ImplicitDataModule):
     label_column: str | None = None
     random_test: bool = True
 
+    @override
     def prepare_data(self) -> None:
         """Downloads and unpacks the logs if they are not there."""
         ARCHIVE.install(self.root)
         super().prepare_data()
 
+    @override
     def sources(self) -> list[Path]:
-        """The logs."""
         return list(find_logs(self.root, self.random_test).values())
 
+    @override
     def read(self) -> RawTable:
-        """Reads the logs."""
         return read_kuairand(self.root, self.label_column, self.random_test)
 
+    @override
     def default_split(self) -> Split:
         """The random log for test and a tenth of the rest for validation."""
         if not self.random_test:

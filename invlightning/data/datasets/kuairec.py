@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from typing_extensions import override
+
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
 from invlightning.data.reading.download import Archive
@@ -62,16 +64,17 @@ class KuaiRecDataModule(ImplicitDataModule):
     positive_threshold: float | None = 2.0
     negative_threshold: float | None = 0.1
 
+    @override
     def prepare_data(self) -> None:
         """Downloads and unpacks the matrices if they are not there."""
         if ARCHIVE.find(self.root, f"data/{self.matrix}_matrix.csv") is None:
             ARCHIVE.install(self.root)
         super().prepare_data()
 
+    @override
     def sources(self) -> list[Path]:
-        """The file of the matrix."""
         return [find_matrix(self.root, self.matrix)]
 
+    @override
     def read(self) -> RawTable:
-        """Reads the matrix."""
         return read_kuairec(self.root, self.matrix)

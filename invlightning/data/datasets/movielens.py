@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from typing_extensions import override
+
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
 from invlightning.data.reading.download import Archive
@@ -113,16 +115,17 @@ class MovieLensDataModule(ImplicitDataModule):
     variant: Variant = "100k"
     positive_threshold: float | None = 3.0
 
+    @override
     def prepare_data(self) -> None:
         """Downloads and unpacks the ratings if they are not there."""
         if find_inter(self.root, self.variant) is None:
             ARCHIVES[self.variant].install(self.root)
         super().prepare_data()
 
+    @override
     def sources(self) -> list[Path]:
-        """The file of the ratings."""
         return [find_ratings(self.root, self.variant)]
 
+    @override
     def read(self) -> RawTable:
-        """Reads the ratings."""
         return read_movielens(self.root, self.variant)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
@@ -150,6 +151,7 @@ class SyntheticDataModule(ImplicitDataModule):
     popularity_exponent: float = 0.7
     noise: float = 0.05
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
         self._preferences: Preferences | None = None
@@ -187,6 +189,7 @@ class SyntheticDataModule(ImplicitDataModule):
             )
         return self._preferences
 
+    @override
     def read(self) -> RawTable:
         """Draws the interactions; the rows come in the order of their timestamps."""
         generator = torch.Generator().manual_seed(self.seed + 1)
@@ -232,6 +235,7 @@ class SyntheticDataModule(ImplicitDataModule):
         drawn = users * self.num_items + items
         return drawn[~torch.isin(drawn, labeled)]
 
+    @override
     def truth(self, users: Tensor, items: Tensor) -> Tensor:
         """Whether pairs are true positives, free of noise.
 

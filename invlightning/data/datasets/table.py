@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.interactions import RawTable
 from invlightning.data.module import ImplicitDataModule
@@ -65,20 +66,20 @@ class TableDataModule(ImplicitDataModule):
             column_names=self.column_names,
         )
 
+    @override
     def sources(self) -> list[Path]:
-        """The file or files."""
         given = (self.path, self.val_path, self.test_path)
         return [Path(path) for path in given if path is not None]
 
+    @override
     def read(self) -> RawTable:
-        """Reads the file or files."""
         given = enumerate((self.path, self.val_path, self.test_path))
         files = {part: path for part, path in given if path is not None}
         tables = [self._read_file(path) for path in files.values()]
         return tables[0] if len(tables) == 1 else concatenate(tables, list(files))
 
+    @override
     def side_features(self) -> tuple[Tensor | None, Tensor | None]:
-        """Features of users ``(U, Fu)`` and of items ``(I, Fi)``; None where there are none."""
         found = self.interactions
         sides = (
             ("user", self.user_features, found.user_ids),
@@ -90,6 +91,7 @@ class TableDataModule(ImplicitDataModule):
         )
         return users, items
 
+    @override
     def default_split(self) -> Split:
         """The files where several are given, else as the base."""
         if self.val_path is None and self.test_path is None:

@@ -55,6 +55,7 @@ class VKLSVDDataModule(ImplicitDataModule):
     subset: str = "ur0.01"
     weeks: int = TRAIN_WEEKS
 
+    @override
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.weeks <= TRAIN_WEEKS:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from typing_extensions import override
+
 from invlightning.data.reading.download import fetch
 
 _logger = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ class Remote(NamedTuple):
 class _Stay(urllib.request.HTTPRedirectHandler):
     """Does not follow: the checksum stands in the answer that redirects."""
 
+    @override
     def redirect_request(self, *args: Any) -> None:
         return None
 

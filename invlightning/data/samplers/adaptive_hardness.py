@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.samplers.candidates import Candidates, CandidateSampler, best_columns
 from invlightning.data.samplers.hard import check_choice, check_positive
@@ -45,10 +46,10 @@ class AdaptiveHardnessSampler(CandidateSampler):
             raise ValueError(f"power must be below -1, found {power}.")
         self.alpha, self.beta, self.power = alpha, beta, power
 
+    @override
     def choose(
         self, candidates: Candidates, num_unlabeled: int, generator: torch.Generator
     ) -> Tensor:
-        """Chooses the nearest to the target; see :meth:`CandidateSampler.choose`."""
         check_choice(num_unlabeled, "num_candidates", self.pool_size)
         base = (candidates.labeled_scores + self.alpha).clamp(min=0)
         # Above the highest score all targets choose alike; the cut keeps an infinite one finite.

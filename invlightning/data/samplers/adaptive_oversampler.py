@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.samplers.candidates import Candidates, CandidateSampler
 from invlightning.data.samplers.hard import check_positive
@@ -39,10 +40,10 @@ class AdaptiveOversampler(CandidateSampler):
         check_positive("rank_share", rank_share)
         self.rank_share = rank_share
 
+    @override
     def choose(
         self, candidates: Candidates, num_unlabeled: int, generator: torch.Generator
     ) -> Tensor:
-        """Chooses by a random rank; see :meth:`CandidateSampler.choose`."""
         order = candidates.scores.argsort(dim=1, descending=True)
         shape = (len(order), num_unlabeled)
         uniform = torch.rand(shape, dtype=torch.float64, generator=generator, device=order.device)

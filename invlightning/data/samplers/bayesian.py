@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.candidates import Candidates, CandidateSampler, best_columns
@@ -51,12 +52,9 @@ class BayesianSampler(CandidateSampler):
         super().__init__(num_candidates + num_references, start_epoch)
         self.num_candidates, self.weight = num_candidates, weight
 
+    @override
     def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares the uniform draws and the popularity of the items among positives.
-
-        Args:
-            known: The pairs that are never drawn.
-            facts: The training rows they come from.
 
         Raises:
             ValueError: If there are fewer items than candidates and references.
@@ -65,10 +63,10 @@ class BayesianSampler(CandidateSampler):
         positives = KnownPairs.from_pairs(*facts.positives(), facts.num_users, facts.num_items)
         self.register_buffer("item_counts", positives.item_counts.float(), persistent=False)
 
+    @override
     def choose(
         self, candidates: Candidates, num_unlabeled: int, generator: torch.Generator
     ) -> Tensor:
-        """Chooses those of least risk; see :meth:`CandidateSampler.choose`."""
         check_choice(num_unlabeled, "num_candidates", self.num_candidates)
         scores = candidates.scores[:, : self.num_candidates].contiguous()
         references = candidates.scores[:, self.num_candidates :].sort(dim=1).values

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Draw
@@ -46,12 +47,9 @@ class CandidateSampler(HardSampler, ABC):
         check_at_least("num_candidates", pool_size, 1)
         self.pool_size = pool_size
 
+    @override
     def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares the uniform draws.
-
-        Args:
-            known: The pairs that are never drawn.
-            facts: The training rows they come from.
 
         Raises:
             ValueError: If there are fewer items than candidates.
@@ -59,8 +57,8 @@ class CandidateSampler(HardSampler, ABC):
         super().prepare(known, facts)
         self.check_pool(self.pool_size)
 
+    @override
     def draw_hard(self, batch: LabeledBatch, draw: Draw) -> Tensor:
-        """Draws, scores and chooses; see :meth:`NegativeSampler.draw`."""
         items = self.uniform.sample(batch.users, self.pool_size, draw.generator)
         scored = torch.cat([items, batch.items.unsqueeze(1)], dim=1)
         scores = score_blocks(draw.score, batch.users.unsqueeze(1), scored)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.samplers.candidates import Candidates, CandidateSampler
 from invlightning.data.samplers.hard import check_choice
@@ -36,10 +37,10 @@ class DynamicSampler(CandidateSampler):
             raise ValueError(f"top must be in 1..num_candidates ({num_candidates}), found {top}.")
         self.top = top
 
+    @override
     def choose(
         self, candidates: Candidates, num_unlabeled: int, generator: torch.Generator
     ) -> Tensor:
-        """Chooses K of the M highest scored; see :meth:`CandidateSampler.choose`."""
         check_choice(num_unlabeled, "num_candidates", self.pool_size)
         if self.top is None:
             return candidates.scores.topk(num_unlabeled, dim=1).indices

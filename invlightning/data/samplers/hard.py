@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Draw, NegativeSampler, Scorer
@@ -37,21 +38,18 @@ class HardSampler(NegativeSampler, ABC):
         self.start_epoch = start_epoch
         self.uniform = UniformSampler()
 
+    @override
     def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
-        """Prepares the uniform draws.
-
-        Args:
-            known: The pairs that are never drawn.
-            facts: The training rows they come from.
-        """
+        """Prepares the uniform draws."""
         super().prepare(known, facts)
         self.uniform.prepare(known, facts)
 
+    @override
     def sample(self, users: Tensor, num_unlabeled: int, generator: torch.Generator) -> Tensor:
-        """Draws uniformly; see :meth:`NegativeSampler.sample`."""
         self.check_request(num_unlabeled)
         return self.uniform.sample(users, num_unlabeled, generator)
 
+    @override
     def draw(self, batch: LabeledBatch, draw: Draw) -> Tensor:
         """Draws uniformly before ``start_epoch``, then by :meth:`draw_hard`."""
         self.check_request(draw.num_unlabeled)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Draw
@@ -35,20 +36,16 @@ class InBatchSampler(HardSampler):
         check_at_least("num_tries", num_tries, 1)
         self.num_tries = num_tries
 
+    @override
     def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
-        """Prepares the look-up of known pairs.
-
-        Args:
-            known: The pairs that are never drawn.
-            facts: The training rows they come from.
-        """
+        """Prepares the look-up of known pairs."""
         super().prepare(known, facts)
         # A last key above all others, so that every search ends at a key.
         end = torch.tensor([known.num_users * known.num_items])
         self.register_buffer("keys", torch.cat([known.keys, end]), persistent=False)
 
+    @override
     def draw_hard(self, batch: LabeledBatch, draw: Draw) -> Tensor:
-        """Draws from the batch; see :meth:`NegativeSampler.draw`."""
         shape = (len(batch.items), draw.num_unlabeled, self.num_tries)
         rows = torch.randint(shape[0], shape, generator=draw.generator, device=batch.items.device)
         items = batch.items[rows]

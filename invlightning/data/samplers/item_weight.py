@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import NegativeSampler, draw_below
@@ -73,12 +74,9 @@ class ItemWeightSampler(NegativeSampler, ABC):
             ``(I,)`` non-negative weights, up to a common factor.
         """
 
+    @override
     def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares the cumulative weights of the known pairs and of the catalogue.
-
-        Args:
-            known: The pairs that are never drawn; their counts weigh the items.
-            facts: The training rows they come from.
 
         Raises:
             ValueError: If a weight is negative or not finite, or all are 0.
@@ -97,8 +95,8 @@ class ItemWeightSampler(NegativeSampler, ABC):
         self.register_buffer("item_mass", before[1:].contiguous(), persistent=False)
         self.has_saturated_users = bool((user_mass.diff() >= self.total_mass).any())
 
+    @override
     def sample(self, users: Tensor, num_unlabeled: int, generator: torch.Generator) -> Tensor:
-        """Draws items; see :meth:`NegativeSampler.sample`."""
         self.check_request(num_unlabeled)
         first = self.user_mass.index_select(0, users)
         free = self.total_mass - (self.user_mass.index_select(0, users + 1) - first)

@@ -3,6 +3,7 @@
 import math
 
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.samplers.item_weight import ItemWeightSampler
 
@@ -27,6 +28,7 @@ class PopularitySampler(ItemWeightSampler):
             raise ValueError(f"beta must be a finite number of at least 0, found {beta}.")
         self.beta = beta
 
+    @override
     def item_weights(self, item_counts: Tensor) -> Tensor:
         """Returns ``item_counts ** beta``.
 

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Draw, draw_below
@@ -73,12 +74,9 @@ class ReinforcedSampler(HardSampler):
         self.num_candidates, self.embedding_dim, self.lr = num_candidates, embedding_dim, lr
         self.exposure_weight, self.temperature = exposure_weight, temperature
 
+    @override
     def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares the uniform draws and a new generator.
-
-        Args:
-            known: The pairs that are never drawn, but for true negatives.
-            facts: The training rows they come from; their labels tell the true negatives.
 
         Raises:
             ValueError: If there are fewer items than candidates, or no true negatives.
@@ -103,8 +101,8 @@ class ReinforcedSampler(HardSampler):
         self.register_buffer("negative_indptr", negatives.indptr, persistent=False)
         self.register_buffer("negative_items", negatives.items, persistent=False)
 
+    @override
     def draw_hard(self, batch: LabeledBatch, draw: Draw) -> Tensor:
-        """Draws from the policy and teaches it; see :meth:`NegativeSampler.draw`."""
         candidates, shown = self.candidates(batch.users, draw.generator)
         policy = self.policy(batch.users, candidates)
         columns = torch.multinomial(

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import Draw
@@ -71,12 +72,9 @@ class RobustSampler(HardSampler):
         self.memory_size, self.num_fresh = memory_size, num_fresh
         self.alpha, self.warmup_epochs, self.temperature = alpha, warmup_epochs, temperature
 
+    @override
     def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
         """Prepares empty memories.
-
-        Args:
-            known: The pairs that are never drawn.
-            facts: The training rows they come from.
 
         Raises:
             ValueError: If there are fewer items than a memory and its fresh items.
@@ -87,8 +85,8 @@ class RobustSampler(HardSampler):
         self.register_buffer("memory", torch.full(shape, -1, dtype=torch.int32))
         self.register_buffer("history", torch.zeros(*shape, DEPTH))
 
+    @override
     def draw_hard(self, batch: LabeledBatch, draw: Draw) -> Tensor:
-        """Chooses from the memories, then renews them; see :meth:`NegativeSampler.draw`."""
         check_choice(draw.num_unlabeled, "memory_size", self.memory_size)
         users, rows = torch.unique(batch.users, return_inverse=True)
         pool = self._pool(users, draw.generator)

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from invlightning.data.known_pairs import KnownPairs
 from invlightning.data.samplers.base import NegativeSampler, draw_below
@@ -21,13 +22,9 @@ class UniformSampler(NegativeSampler):
     keys: Tensor
     indptr: Tensor
 
+    @override
     def prepare(self, known: KnownPairs, facts: TrainingFacts) -> None:
-        """Prepares the keys of the known pairs.
-
-        Args:
-            known: The pairs that are never drawn.
-            facts: The training rows they come from.
-        """
+        """Prepares the keys of the known pairs."""
         super().prepare(known, facts)
         users = known.users()
         ranks = torch.arange(users.numel()) - known.indptr[users]
@@ -36,8 +33,8 @@ class UniformSampler(NegativeSampler):
         self.register_buffer("keys", keys.int() if small else keys, persistent=False)
         self.register_buffer("indptr", known.indptr, persistent=False)
 
+    @override
     def sample(self, users: Tensor, num_unlabeled: int, generator: torch.Generator) -> Tensor:
-        """Draws items; see :meth:`NegativeSampler.sample`."""
         self.check_request(num_unlabeled)
         first = self.indptr.index_select(0, users)
         free = self.num_items - (self.indptr.index_select(0, users + 1) - first)
