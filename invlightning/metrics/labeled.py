@@ -96,7 +96,7 @@ class GroupAUC(UserMetric):
 
     @override
     def measure(self, groups: F.TieGroups) -> F.UserSum:
-        return F.group_auc(groups)
+        return F.auc_by_user(groups)
 
 
 class MRR(UserMetric):
@@ -104,7 +104,7 @@ class MRR(UserMetric):
 
     @override
     def measure(self, groups: F.TieGroups) -> F.UserSum:
-        return F.mrr(groups)
+        return F.mrr_by_user(groups)
 
 
 class NDCG(UserMetric):
@@ -124,7 +124,7 @@ class NDCG(UserMetric):
 
     @override
     def measure(self, groups: F.TieGroups) -> F.UserSum:
-        return F.ndcg(groups, self.k)
+        return F.ndcg_by_user(groups, self.k)
 
 
 class HARM(UserMetric):
@@ -144,7 +144,7 @@ class HARM(UserMetric):
 
     @override
     def measure(self, groups: F.TieGroups) -> F.UserSum:
-        return F.harm(groups, self.k)
+        return F.harm_by_user(groups, self.k)
 
 
 class LabeledMetrics(RowMetric):
@@ -181,14 +181,14 @@ class LabeledMetrics(RowMetric):
         """
         scores, labels, users = self._rows()
         ranked = F.rank_rows(scores, labels, users)
-        group_auc = F.group_auc(ranked.by_user)
+        group_auc = F.auc_by_user(ranked.by_user)
         self.num_skipped = int(group_auc.num_skipped)
-        overall = F.group_auc(ranked.overall).mean
+        overall = F.auc_by_user(ranked.overall).mean
         return {
             "auc": overall,
             "gauc": group_auc.mean,
-            f"ndcg@{self.k}": F.ndcg(ranked.by_user, self.k).mean,
-            "mrr": F.mrr(ranked.by_user).mean,
-            f"harm@{self.k}": F.harm(ranked.by_user, self.k).mean,
+            f"ndcg@{self.k}": F.ndcg_by_user(ranked.by_user, self.k).mean,
+            "mrr": F.mrr_by_user(ranked.by_user).mean,
+            f"harm@{self.k}": F.harm_by_user(ranked.by_user, self.k).mean,
             "log_loss": torch.where(overall.isnan(), overall, F.log_loss(scores, labels)),
         }

@@ -14,12 +14,12 @@ row = st.tuples(st.integers(0, 2), st.sampled_from([0, 1]))  # few scores: many 
 tables = st.lists(st.lists(row, min_size=1, max_size=5), min_size=1, max_size=4)
 
 USER_METRICS = {
-    "group_auc": (F.group_auc, oracle.auc),
-    "ndcg@2": (lambda groups: F.ndcg(groups, 2), oracle.ndcg(2)),
-    "ndcg@9": (lambda groups: F.ndcg(groups, 9), oracle.ndcg(9)),
-    "harm@2": (lambda groups: F.harm(groups, 2), oracle.harm(2)),
-    "harm@9": (lambda groups: F.harm(groups, 9), oracle.harm(9)),
-    "mrr": (F.mrr, oracle.mrr),
+    "group_auc": (F.auc_by_user, oracle.auc),
+    "ndcg@2": (lambda groups: F.ndcg_by_user(groups, 2), oracle.ndcg(2)),
+    "ndcg@9": (lambda groups: F.ndcg_by_user(groups, 9), oracle.ndcg(9)),
+    "harm@2": (lambda groups: F.harm_by_user(groups, 2), oracle.harm(2)),
+    "harm@9": (lambda groups: F.harm_by_user(groups, 9), oracle.harm(9)),
+    "mrr": (F.mrr_by_user, oracle.mrr),
 }
 
 
@@ -59,7 +59,7 @@ def test_overall_auc_equals_the_count_of_pairs(table, seed):
     expected = pytest.approx(oracle.auc(scores, labels), rel=1e-12, nan_ok=True)
     assert F.auc(*rows).item() == expected
     overall = F.rank_rows(*rows, torch.tensor(users)).overall
-    assert F.group_auc(overall).mean.item() == expected
+    assert F.auc_by_user(overall).mean.item() == expected
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -72,8 +72,8 @@ def test_equal_to_scikit_learn(dtype):
     lists = [(labels[users == user], scores[users == user]) for user in range(60)]
     gauc = [roc_auc_score(*rows) for rows in lists]
     ndcg = [ndcg_score(*(part[None] for part in rows), k=10) for rows in lists]
-    assert F.group_auc(groups).mean.item() == pytest.approx(sum(gauc) / 60, rel=1e-12)
-    assert F.ndcg(groups, 10).mean.item() == pytest.approx(sum(ndcg) / 60, rel=1e-12)
+    assert F.auc_by_user(groups).mean.item() == pytest.approx(sum(gauc) / 60, rel=1e-12)
+    assert F.ndcg_by_user(groups, 10).mean.item() == pytest.approx(sum(ndcg) / 60, rel=1e-12)
     expected = log_loss(labels, scores.sigmoid())
     assert F.log_loss(scores.to(dtype), labels).item() == pytest.approx(expected, rel=1e-6)
 
@@ -84,14 +84,14 @@ def test_values_do_not_depend_on_the_order_of_rows():
     ranked, again = F.rank_rows(*rows), F.rank_rows(*(part[order] for part in rows))
     for metric, _ in USER_METRICS.values():
         assert metric(ranked.by_user) == metric(again.by_user)  # bit for bit
-    assert F.group_auc(ranked.overall) == F.group_auc(again.overall)
+    assert F.auc_by_user(ranked.overall) == F.auc_by_user(again.overall)
 
 
 def test_a_constant_model_has_auc_one_half():
     _, labels, users = random_rows()
     ranked = F.rank_rows(torch.zeros(3000), labels, users)
-    assert F.group_auc(ranked.overall).mean == 0.5
-    assert F.group_auc(ranked.by_user).mean == 0.5
+    assert F.auc_by_user(ranked.overall).mean == 0.5
+    assert F.auc_by_user(ranked.by_user).mean == 0.5
 
 
 def test_mrr_is_exact_in_large_ties():
@@ -100,13 +100,15 @@ def test_mrr_is_exact_in_large_ties():
     labels = torch.zeros(m)
     labels[17] = 1
     groups = F.rank_rows(torch.zeros(m), labels, torch.zeros(m, dtype=torch.int64)).by_user
-    assert F.mrr(groups).mean.item() == pytest.approx(math.fsum(1 / r for r in range(1, m + 1)) / m)
+    assert F.mrr_by_user(groups).mean.item() == pytest.approx(
+        math.fsum(1 / r for r in range(1, m + 1)) / m
+    )
 
 
 def test_harm_of_a_perfect_user_with_few_positives_is_below_one():
     labels = torch.tensor([1, 1, 0])
     groups = F.rank_rows(labels.float(), labels, torch.zeros(3, dtype=torch.int32)).by_user
-    assert F.harm(groups, 10).mean.item() == pytest.approx((2 - 0.5) / 10)
+    assert F.harm_by_user(groups, 10).mean.item() == pytest.approx((2 - 0.5) / 10)
 
 
 def test_infinite_scores_are_ranked():
@@ -134,9 +136,9 @@ def test_no_rows_give_nan():
 @pytest.mark.parametrize("label_dtype", [torch.bool, torch.int64, torch.float16, torch.float64])
 def test_types_of_users_and_labels_do_not_matter(dtype, label_dtype):
     scores, labels, users = random_rows(300)
-    expected = F.mrr(F.rank_rows(scores, labels, users).by_user)
+    expected = F.mrr_by_user(F.rank_rows(scores, labels, users).by_user)
     ranked = F.rank_rows(scores, labels.to(label_dtype), users.to(dtype))
-    assert F.mrr(ranked.by_user) == expected
+    assert F.mrr_by_user(ranked.by_user) == expected
     assert F.log_loss(scores, labels.to(label_dtype)) == F.log_loss(scores, labels)
 
 
@@ -166,8 +168,11 @@ labels = torch.tensor([0, 1])
         (lambda: F.log_loss(two / 0 * 0, labels), "2 of 2 scores are nan"),
         (lambda: F.auc(two, labels * 5), r"1 of 2 labels are neither 0 nor 1 \(the first is 5\)"),
         (lambda: F.log_loss(two, two), r"\(the first is 0.5\)"),
-        (lambda: F.ndcg(F.rank_rows(two, labels, users).by_user, 0), "k is 0: .* pass k >= 1"),
-        (lambda: F.harm(F.rank_rows(two, labels, users).by_user, -1), "k is -1"),
+        (
+            lambda: F.ndcg(two, labels, users, 0),
+            "k is 0: .* pass k >= 1",
+        ),
+        (lambda: F.harm(two, labels, users, -1), "k is -1"),
     ],
 )
 def test_errors_say_what_to_do(call, message):

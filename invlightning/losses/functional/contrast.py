@@ -34,6 +34,11 @@ def bayesian_personalized_ranking(
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> positives, unlabeled = torch.tensor([2.0, 0.5]), torch.tensor([[1.0], [1.5]])
+        >>> bayesian_personalized_ranking(positives, unlabeled)
+        tensor(0.8133)
     """
     losses = F.softplus(as_float(unlabeled) - as_float(positives).unsqueeze(1))
     exists = torch.ones_like(losses, dtype=torch.bool) if mask is None else mask
@@ -71,6 +76,11 @@ def sampled_softmax(
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> positives, unlabeled = torch.tensor([2.0, 0.5]), torch.tensor([[1.0], [1.5]])
+        >>> sampled_softmax(positives, unlabeled, log_probabilities=torch.tensor([[-3.0], [-3.0]]))
+        tensor(3.0725)
     """
     scores, target = as_float(unlabeled) / temperature, as_float(positives) / temperature
     terms = scores - log_probabilities.to(scores.dtype)
@@ -111,6 +121,11 @@ def debiased_contrast(
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> positives, unlabeled = torch.tensor([2.0, 0.5]), torch.tensor([[1.0], [1.5]])
+        >>> debiased_contrast(positives, unlabeled, prior=0.1)
+        tensor(0.8119)
     """
     scores, target = as_float(unlabeled) / temperature, as_float(positives) / temperature
     exists = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask

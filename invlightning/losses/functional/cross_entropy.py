@@ -28,6 +28,13 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, reduction: Reduction = "mea
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> logits, labels = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0])
+        >>> cross_entropy(logits, labels)
+        tensor(0.2201)
+        >>> cross_entropy(logits, labels, reduction="none")
+        tensor([0.1269, 0.3133])
     """
     check_reduction(reduction)
     scores = as_float(logits)
@@ -47,6 +54,10 @@ def naive_negative_loss(logits: Tensor, *, reduction: Reduction = "mean") -> Ten
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> naive_negative_loss(torch.tensor([2.0, -1.0]))
+        tensor(1.2201)
     """
     return cross_entropy(logits, torch.zeros_like(logits), reduction=reduction)
 
@@ -78,6 +89,11 @@ def truncated_cross_entropy(
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> logits, labels = torch.tensor([2.0, -3.0]), torch.tensor([1.0, 1.0])
+        >>> truncated_cross_entropy(logits, labels, drop_rate=torch.tensor(0.5))
+        tensor(0.1269)
     """
     losses = cross_entropy(logits, labels, reduction="none")
     exists = torch.ones_like(losses, dtype=torch.bool) if mask is None else mask
@@ -109,6 +125,11 @@ def reweighted_cross_entropy(
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> logits, labels = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0])
+        >>> reweighted_cross_entropy(logits, labels, alpha=0.2)
+        tensor(0.2090)
     """
     losses = cross_entropy(logits, labels, reduction="none")
     weights = (-alpha * losses.detach()).exp()  # the likelihood of the label is exp(-loss)

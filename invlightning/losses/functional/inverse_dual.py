@@ -21,6 +21,10 @@ def log_softplus(x: Tensor) -> Tensor:
 
     Returns:
         The same shape and dtype; finite, with finite gradients, wherever ``x`` is finite.
+
+    Example:
+        >>> log_softplus(torch.tensor([0.0, -100.0]))
+        tensor([  -0.3665, -100.0000])
     """
     # Below the bound softplus(x) = exp(x) - exp(2x) / 2 + ..., whose log is x - exp(x) / 2 to
     # within exp(2x), which float64 does not resolve. Above 40, softplus(x) is x in float64.
@@ -52,6 +56,12 @@ def inverse_dual_weights(
 
     Raises:
         ValueError: If ``prior`` is a number outside (0, 1).
+
+    Example:
+        >>> inverse_dual_weights(torch.tensor([2.0, 0.0, -1.0]))
+        tensor([0.9965, 0.5000, 0.0538])
+        >>> inverse_dual_weights(torch.tensor([2.0, 0.0, -1.0]), prior=0.1).mean()
+        tensor(0.1000)
     """
     scores = as_float(logits.detach())
     log_odds = temperature * (log_softplus(scores) - log_softplus(-scores))
@@ -84,6 +94,10 @@ def inverse_dual_loss(
 
     Raises:
         ValueError: If ``reduction`` is unknown or ``prior`` is a number outside (0, 1).
+
+    Example:
+        >>> inverse_dual_loss(torch.tensor([2.0, -1.0]))
+        tensor(0.2506)
     """
     weights = inverse_dual_weights(logits, temperature, prior)
     return cross_entropy(logits, weights, reduction=reduction)

@@ -27,6 +27,12 @@ def labeled_pairwise_loss(
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> logits, labels = torch.tensor([2.0, 1.0, 0.0]), torch.tensor([1.0, 0.0, 0.0])
+        >>> users = torch.tensor([0, 0, 1])
+        >>> labeled_pairwise_loss(logits, labels, users)
+        tensor(0.3133)
     """
     scores = as_float(logits)
     positive = labels > 0.5

@@ -36,6 +36,12 @@ def non_negative_risk(
 
     Returns:
         A scalar; 0 with zero gradients if P or U is empty.
+
+    Example:
+        >>> logits = torch.tensor([2.0, -1.0, 0.5])
+        >>> positive = torch.tensor([True, False, False])
+        >>> non_negative_risk(logits, positive, ~positive, prior=0.1)
+        tensor(0.3695)
     """
     loss = F.softplus if logistic else torch.sigmoid
     scores = as_float(logits)
@@ -82,6 +88,11 @@ def relevance_risk(
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> logits, labels = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0])
+        >>> relevance_risk(logits, labels, propensities=torch.tensor([0.5, 0.2]))
+        tensor(-0.3375)
     """
     scores = as_float(logits)
     clicks = labels.to(scores.dtype)

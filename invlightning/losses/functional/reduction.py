@@ -9,7 +9,12 @@ Reduction = Literal["mean", "sum", "none"]
 
 
 def as_float(logits: Tensor) -> Tensor:
-    """Casts half precision to float32 and leaves float32 and float64 as they are."""
+    """Casts half precision to float32 and leaves float32 and float64 as they are.
+
+    Example:
+        >>> as_float(torch.tensor([1.0], dtype=torch.float16)).dtype
+        torch.float32
+    """
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
@@ -22,6 +27,10 @@ def mean_where(values: Tensor, mask: Tensor | None) -> Tensor:
 
     Returns:
         A scalar; 0 with zero gradients if no entry is under the mask.
+
+    Example:
+        >>> mean_where(torch.tensor([1.0, 3.0, 8.0]), torch.tensor([True, True, False]))
+        tensor(2.)
     """
     mask = torch.ones_like(values, dtype=torch.bool) if mask is None else mask
     return values.where(mask, 0).sum() / mask.sum().clamp(min=1)
@@ -51,6 +60,10 @@ def reduce(losses: Tensor, reduction: Reduction, mask: Tensor | None = None) -> 
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> reduce(torch.tensor([1.0, 3.0]), "sum")
+        tensor(4.)
     """
     check_reduction(reduction)
     if reduction == "mean":

@@ -25,6 +25,11 @@ def generalized_cross_entropy(
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> logits, labels = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0])
+        >>> generalized_cross_entropy(logits, labels, q=0.7)
+        tensor(0.2014)
     """
     losses = cross_entropy(logits, labels, reduction="none")
     return reduce(-(-q * losses).expm1() / q, reduction)
@@ -57,6 +62,11 @@ def symmetric_cross_entropy(
 
     Raises:
         ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> logits, labels = torch.tensor([2.0, -1.0]), torch.tensor([1.0, 0.0])
+        >>> symmetric_cross_entropy(logits, labels, alpha=0.1, beta=1.0, log_zero=-4.0)
+        tensor(0.7983)
     """
     losses = cross_entropy(logits, labels, reduction="none")
     return reduce(alpha * losses + beta * log_zero * (-losses).expm1(), reduction)

@@ -1,5 +1,11 @@
 """The formulas behind the metrics: functions of tensors, without state."""
 
+from invlightning.metrics.functional.by_user import (
+    auc_by_user,
+    harm_by_user,
+    mrr_by_user,
+    ndcg_by_user,
+)
 from invlightning.metrics.functional.cutoffs import check_cutoff, cumulative_discounts
 from invlightning.metrics.functional.labeled import auc, group_auc, harm, mrr, ndcg
 from invlightning.metrics.functional.log_loss import log_loss, log_losses
@@ -26,17 +32,21 @@ __all__ = [
     "TieGroups",
     "UserSum",
     "auc",
+    "auc_by_user",
     "check_cutoff",
     "check_shapes",
     "check_values",
     "cumulative_discounts",
     "group_auc",
     "harm",
+    "harm_by_user",
     "hit_rate",
     "log_loss",
     "log_losses",
     "mrr",
+    "mrr_by_user",
     "ndcg",
+    "ndcg_by_user",
     "rank_rows",
     "ranking_hits",
     "ranking_mrr",

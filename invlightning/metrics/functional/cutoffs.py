@@ -32,6 +32,10 @@ def cumulative_discounts(k: int, device: torch.device) -> Tensor:
 
     Raises:
         ValueError: If ``k`` is below 1.
+
+    Example:
+        >>> cumulative_discounts(2, torch.device("cpu"))
+        tensor([0.0000, 1.0000, 1.6309], dtype=torch.float64)
     """
     check_cutoff(k)
     ranks = torch.arange(k + 1, dtype=torch.float64, device=device)

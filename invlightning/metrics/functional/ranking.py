@@ -37,6 +37,11 @@ def recall(hits: Tensor, num_targets: Tensor, k: int) -> UserSum:
 
     Raises:
         ValueError: If ``k`` is below 1, shapes do not match or hits are not bool.
+
+    Example:
+        >>> hits, num_targets = torch.tensor([[True, False], [False, False]]), torch.tensor([1, 2])
+        >>> recall(hits, num_targets, k=2).mean
+        tensor(0.5000, dtype=torch.float64)
     """
     _check_hits(hits, num_targets, k)
     return _sum_over_users(hits[:, :k].sum(1) / num_targets.double(), num_targets)
@@ -52,6 +57,11 @@ def hit_rate(hits: Tensor, num_targets: Tensor, k: int) -> UserSum:
 
     Raises:
         ValueError: If ``k`` is below 1, shapes do not match or hits are not bool.
+
+    Example:
+        >>> hits, num_targets = torch.tensor([[True, False], [False, False]]), torch.tensor([1, 2])
+        >>> hit_rate(hits, num_targets, k=2).mean
+        tensor(0.5000, dtype=torch.float64)
     """
     _check_hits(hits, num_targets, k)
     return _sum_over_users(hits[:, :k].any(1).double(), num_targets)
@@ -69,6 +79,11 @@ def ranking_ndcg(hits: Tensor, num_targets: Tensor, k: int) -> UserSum:
 
     Raises:
         ValueError: If ``k`` is below 1, shapes do not match or hits are not bool.
+
+    Example:
+        >>> hits, num_targets = torch.tensor([[True, False], [False, False]]), torch.tensor([1, 2])
+        >>> ranking_ndcg(hits, num_targets, k=2).mean
+        tensor(0.5000, dtype=torch.float64)
     """
     _check_hits(hits, num_targets, k)
     cumulative = cumulative_discounts(k, hits.device)
@@ -87,6 +102,11 @@ def ranking_mrr(hits: Tensor, num_targets: Tensor, k: int) -> UserSum:
 
     Raises:
         ValueError: If ``k`` is below 1, shapes do not match or hits are not bool.
+
+    Example:
+        >>> hits, num_targets = torch.tensor([[True, False], [False, False]]), torch.tensor([1, 2])
+        >>> ranking_mrr(hits, num_targets, k=2).mean
+        tensor(0.5000, dtype=torch.float64)
     """
     _check_hits(hits, num_targets, k)
     found = hits[:, :k]
@@ -110,6 +130,13 @@ def ranking_hits(
 
     Raises:
         ValueError: If ``target_rows`` and ``target_items`` differ in shape.
+
+    Example:
+        >>> top_items = torch.tensor([[4, 2], [0, 1]])
+        >>> target_rows, target_items = torch.tensor([0, 1]), torch.tensor([2, 3])
+        >>> ranking_hits(top_items, target_rows, target_items, num_items=5)
+        (tensor([[False,  True],
+                [False, False]]), tensor([1, 1]))
     """
     if target_rows.shape != target_items.shape or target_rows.dim() != 1:
         raise ValueError(

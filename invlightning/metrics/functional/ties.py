@@ -128,6 +128,12 @@ def rank_rows(scores: Tensor, labels: Tensor, users: Tensor) -> RankedRows:
     Raises:
         ValueError: If shapes differ, users are no integers, a score is nan or a label is neither
             0 nor 1.
+
+    Example:
+        >>> users, labels = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 0])
+        >>> scores = torch.tensor([3.0, 2.0, 1.0, 1.0])
+        >>> rank_rows(scores, labels, users).by_user.user_positives
+        tensor([1, 1])
     """
     check_shapes(scores, labels, users)
     check_values(scores, labels)

@@ -20,6 +20,10 @@ def stable_topk(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
     Returns:
         ``(B, min(k, N))`` values, descending, and their int64 positions.
+
+    Example:
+        >>> stable_topk(torch.tensor([[1.0, 3.0, 3.0]]), k=2)
+        (tensor([[3., 3.]]), tensor([[1, 2]]))
     """
     k = min(k, values.shape[1])
     top, positions = values.topk(min(k + 1, values.shape[1]), dim=1)
