@@ -30,6 +30,7 @@ from invlightning.compat import (
     sparse_entries,
     trainer_of,
 )
+from tests.helpers.trainers import make_trainer
 
 FILES = sorted((Path(__file__).resolve().parent.parent / "invlightning").rglob("*.py"))
 # Of named tuples, documented under these names; and of a base class in another file.
@@ -84,13 +85,8 @@ class Loader:
 
 
 def fit(tmp_path, module, **flags):
-    trainer = pl.Trainer(
-        default_root_dir=tmp_path,
-        accelerator="cpu",
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **{"logger": False, "max_epochs": 1, "enable_checkpointing": False, **flags},
-    )
+    given = {"max_epochs": 1, "enable_checkpointing": False, **flags}
+    trainer = make_trainer(tmp_path, **given)
     trainer.fit(module, Loader())
     return trainer
 

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 
 import invlightning as il
+from tests.helpers.trainers import make_trainer
 
 
 @pytest.fixture(scope="module")
@@ -82,15 +83,13 @@ def test_flipped_bits_anywhere(saved, tmp_path):
 def test_a_trainer_does_not_take_it_up(form, tmp_path):
     data = il.SyntheticDataModule(num_users=30, num_items=40, interactions_per_user=20)
     model = il.Recommender(partial(il.backbones.GMF, embedding_dim=4))
-    quiet = {"accelerator": "cpu", "devices": 1, "logger": False, "enable_progress_bar": False}
-    quiet |= {"enable_model_summary": False, "default_root_dir": tmp_path}
-    trainer = pl.Trainer(**quiet, max_epochs=1, log_every_n_steps=1)
+    trainer = make_trainer(tmp_path, max_epochs=1)
     trainer.fit(model, data)
     path = trainer.checkpoint_callback.best_model_path
     content = bytearray(Path(path).read_bytes())
     weights = model.backbone.state_dict()["factors.users.weight"]
     content[content.index(weights.numpy().tobytes()) + 2] ^= 16
     Path(path).write_bytes(content)
-    again = pl.Trainer(**quiet, max_epochs=2, enable_checkpointing=False)
+    again = make_trainer(max_epochs=2)
     with pytest.raises(ValueError, match=r"damaged: .* has other bytes than were saved"):
         getattr(again, form)(model, datamodule=data, ckpt_path=path)

@@ -13,6 +13,7 @@ import torch
 import invlightning as il
 from invlightning.backbones import GMF, NeuMF
 from invlightning.sparse import row_totals
+from tests.helpers.trainers import make_trainer
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -82,17 +83,11 @@ def fit(tmp_path, accelerator, module, backbone, watch=None, max_epochs=2):
     data = Data(interactions_per_user=20, batch_size=1024)
     data.watch = watch
     model = MODULES[module](BACKBONES[backbone], optimizer=il.optim.RowSparseAdam)
-    trainer = pl.Trainer(
-        default_root_dir=tmp_path,
+    trainer = make_trainer(
         accelerator=accelerator,
-        devices=1,
         max_epochs=max_epochs,
         limit_val_batches=0,
         callbacks=[watch] if watch else None,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
     )
     trainer.fit(model, data)
     return model

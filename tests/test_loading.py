@@ -16,15 +16,9 @@ import torch
 import invlightning as il
 from invlightning.cli import run
 from invlightning.loading import read_checkpoint
+from tests.helpers.cli_runs import QUIET
+from tests.helpers.trainers import make_trainer
 
-QUIET = {
-    "max_epochs": 1,
-    "accelerator": "cpu",
-    "devices": 1,
-    "log_every_n_steps": 1,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-}
 SIZES = {"num_users": 30, "num_items": 40, "interactions_per_user": 20, "batch_size": 64}
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* of the unlabeled rows are annotated")
@@ -37,21 +31,17 @@ def train_in_python():
         optimizer=partial(torch.optim.Adam, lr=2e-3),
         inner_lr=1e-3,
     )
-    trainer = pl.Trainer(**QUIET, logger=False)
+    trainer = make_trainer(max_epochs=1, enable_checkpointing=True)
     pl.seed_everything(42, verbose=False)
     trainer.fit(model, il.SyntheticDataModule(**SIZES))
     return model, trainer.checkpoint_callback.best_model_path
 
 
 def train_on_command_line():
-    options = {f"trainer.{name}": value for name, value in {**QUIET, "logger": False}.items()}
-    options |= {f"data.{name}": value for name, value in SIZES.items()}
-    options |= {"model.backbone": "GMF", "model.backbone.embedding_dim": 4}
-    options |= {"model.unlabeled_loss.prior": 0.3}
-    given = [
-        f"--{name}={str(value).lower() if value is False else value}"
-        for name, value in options.items()
-    ]
+    given = ["--trainer.max_epochs=1", "--trainer.logger=false", *QUIET]
+    given += [f"--data.{name}={value}" for name, value in SIZES.items()]
+    given += ["--model.backbone=GMF", "--model.backbone.embedding_dim=4"]
+    given += ["--model.unlabeled_loss.prior=0.3"]
     with redirect_stdout(io.StringIO()):
         done = run(["fit", "--config=ig_ncf.yaml", *given])
     return done.model, done.trainer.checkpoint_callback.best_model_path
@@ -79,7 +69,7 @@ def test_reloads_with_equal_predictions(way, kind, tmp_path, monkeypatch):
 def test_loaded_for_use_and_for_more_training(tmp_path):
     """In evaluation mode, where dropout is off, until a Trainer fits it."""
     backbone = partial(il.backbones.NeuMF, embedding_dim=4, dropout=0.5)
-    trainer = pl.Trainer(**QUIET, logger=False, default_root_dir=tmp_path)
+    trainer = make_trainer(tmp_path, max_epochs=1)
     data = il.SyntheticDataModule(**SIZES)
     trainer.fit(il.Recommender(backbone), data)
     loaded = il.load(trainer.checkpoint_callback.best_model_path)
@@ -90,8 +80,7 @@ def test_loaded_for_use_and_for_more_training(tmp_path):
     watch = pl.callbacks.LambdaCallback(
         on_train_batch_start=lambda trainer, module, *_: modes.append(module.backbone.training)
     )
-    quiet = {**QUIET, "logger": False, "enable_checkpointing": False}
-    pl.Trainer(**quiet, callbacks=[watch]).fit(loaded, data)
+    make_trainer(max_epochs=1, callbacks=[watch]).fit(loaded, data)
     assert modes
     assert all(modes)
 
@@ -164,7 +153,7 @@ def test_class_must_be_told_and_imported(tmp_path):
 
 
 def test_foreign_checkpoint_is_read(tmp_path):
-    trainer = pl.Trainer(**QUIET, logger=False)
+    trainer = make_trainer(max_epochs=1, enable_checkpointing=True)
     trainer.strategy.connect(Local())
     trainer.save_checkpoint(tmp_path / "file.ckpt")
     assert set(read_checkpoint(tmp_path / "file.ckpt")["state_dict"]) == {"net.weight", "net.bias"}

@@ -88,7 +88,7 @@ def test_an_optimizer_changes_no_ranking():
     assert backbone(*all_pairs()).square().mean() < 0.5
 
 
-def test_bad_arguments():
+def test_bad_arguments_of_exposure_mf_are_refused():
     with pytest.raises(RuntimeError, match="ExposureMF is not fitted"):
         ExposureMF(USERS, ITEMS)(*all_pairs())
     for name, value in {"num_iterations": 0, "regularization": 0, "exposure": 1}.items():

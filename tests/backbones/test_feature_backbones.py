@@ -145,7 +145,7 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(backbone(*all_pairs()), awake(DEEP(USERS, ITEMS)).eval()(*all_pairs()))
 
 
-def test_bad_arguments():
+def test_bad_arguments_of_feature_backbones_are_refused():
     for build in (CML, FactorizationMachine, DeepFM):
         with pytest.raises(ValueError, match="embedding_dim is 0"):
             build(USERS, ITEMS, embedding_dim=0)

@@ -95,7 +95,7 @@ def test_without_training_pairs(build):
         build(USERS, ITEMS)(*all_pairs())
 
 
-def test_bad_arguments():
+def test_bad_arguments_of_graph_backbones_are_refused():
     with pytest.raises(ValueError, match="num_layers is -1"):
         LightGCN(USERS, ITEMS, num_layers=-1)
     with pytest.raises(ValueError, match="num_layers is -1"):

@@ -197,7 +197,7 @@ def test_what_the_data_lacks(build):
         backbone.start_fit(make_facts()._replace(timestamps=None))
 
 
-def test_bad_arguments():
+def test_bad_arguments_of_sequence_backbones_are_refused():
     for build in BUILDS:
         with pytest.raises(ValueError, match="max_len is 0"):
             build(USERS, ITEMS, max_len=0)

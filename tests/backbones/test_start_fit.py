@@ -22,6 +22,7 @@ from invlightning.backbones import (
     PropagatedBackbone,
     SASRec,
 )
+from tests.helpers.trainers import make_trainer
 
 BACKBONES = [
     partial(LightGCN, embedding_dim=4),
@@ -52,12 +53,6 @@ def make_data(rows=300, timestamps=True, **arguments):
     )
 
 
-def make_trainer(tmp_path, **flags):
-    defaults = {"max_epochs": 1, "accelerator": "cpu", "devices": 1, "logger": False}
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False}
-    return pl.Trainer(default_root_dir=tmp_path, **{**defaults, **quiet, **flags})
-
-
 class Choices(pl.Callback):
     """What the inverse gradient steps chose."""
 
@@ -71,7 +66,7 @@ class Choices(pl.Callback):
 @pytest.mark.parametrize("build", BACKBONES, ids=NAMES)
 def test_inverse_gradients_checkpoint_and_recommendation(build, tmp_path):
     """It trains with inverse gradients, and recommends the same from the checkpoint alone."""
-    model, trainer = il.InverseGradientRecommender(build), make_trainer(tmp_path)
+    model, trainer = il.InverseGradientRecommender(build), make_trainer(tmp_path, max_epochs=1)
     data = make_data()
     trainer.fit(model, data)
     assert trainer.global_step == trainer.num_training_batches
@@ -109,7 +104,7 @@ def test_facts_are_the_labeled_training_rows(tmp_path):
     """Neither held-out rows nor labels that were thinned out."""
     model = il.Recommender(partial(LightGCN, embedding_dim=2))
     data = make_data(labeled_fraction=0.5)
-    make_trainer(tmp_path).fit(model, data)
+    make_trainer(tmp_path, max_epochs=1).fit(model, data)
     rows, train = data.interactions, data.rows.train_rows
     assert len(train) < 0.5 * len(rows)
     positive = train[rows.labels[train] > 0]
@@ -120,7 +115,7 @@ def test_facts_are_the_labeled_training_rows(tmp_path):
 
 def test_features_reach_the_right_items(tmp_path):
     model, data = il.Recommender(BACKBONES[3]), make_data()
-    make_trainer(tmp_path).fit(model, data)
+    make_trainer(tmp_path, max_epochs=1).fit(model, data)
     ids = data.interactions.item_ids.ids
     expected = data.item_features.loc[ids].to_numpy(np.float32)
     assert np.array_equal(model.backbone.items.values.numpy(), expected)
@@ -130,7 +125,7 @@ def test_features_reach_the_right_items(tmp_path):
 
 @pytest.mark.parametrize("build", BACKBONES[-2:], ids=NAMES[-2:])
 def test_sequence_models_say_that_they_need_timestamps(build, tmp_path):
-    trainer = make_trainer(tmp_path)
+    trainer = make_trainer(tmp_path, max_epochs=1)
     with pytest.raises(ValueError, match="the data has no timestamps"):
         trainer.fit(il.Recommender(build), make_data(timestamps=False))
 
@@ -139,12 +134,15 @@ def test_sequence_models_say_that_they_need_timestamps(build, tmp_path):
 def test_evaluation_and_training_without_a_fresh_model(build, tmp_path):
     """An untrained model is shown the training rows too, and a loaded one those of new data."""
     untrained = il.Recommender(build)
-    assert "test_auc" in make_trainer(tmp_path).test(untrained, make_data(), verbose=False)[0]
-    trainer = make_trainer(tmp_path)
+    assert (
+        "test_auc"
+        in make_trainer(tmp_path, max_epochs=1).test(untrained, make_data(), verbose=False)[0]
+    )
+    trainer = make_trainer(tmp_path, max_epochs=1)
     trainer.fit(il.Recommender(build), make_data())
     loaded = il.load(trainer.checkpoint_callback.best_model_path)
     fewer = make_data(labeled_fraction=0.3)
-    make_trainer(tmp_path / "again").fit(loaded, fewer)
+    make_trainer(tmp_path / "again", max_epochs=1).fit(loaded, fewer)
     if isinstance(loaded.backbone, LightGCN):
         positive = fewer.interactions.labels[fewer.rows.train_rows].sum()
         assert loaded.backbone.pairs.get_extra_state().shape[1] == positive
@@ -178,7 +176,7 @@ def test_backbones_that_want_nothing_are_not_bothered(tmp_path, monkeypatch):
     for backbone, expected in ((GMF, 1), (LightGCN, 2)):
         calls.clear()
         model = il.Recommender(partial(backbone, embedding_dim=2))
-        make_trainer(tmp_path / backbone.__name__).fit(model, make_data())
+        make_trainer(tmp_path / backbone.__name__, max_epochs=1).fit(model, make_data())
         assert len(calls) == expected
     assert GMF.start_fit is Backbone.start_fit
 

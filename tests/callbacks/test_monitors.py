@@ -13,7 +13,8 @@ import invlightning as il
 from invlightning.callbacks import AnnotationMonitor, DirectionMonitor
 from invlightning.losses.functional import inverse_dual_weights
 from invlightning.metrics.functional import auc
-from tests.helpers.forms import make_trainer, table
+from tests.helpers.forms import table
+from tests.helpers.trainers import make_trainer
 
 GMF = partial(il.backbones.GMF, embedding_dim=4)
 
@@ -23,16 +24,9 @@ def data(**arguments):
 
 
 def fit(model, callbacks, tmp_path=None, datamodule=None, **flags):
-    trainer = pl.Trainer(
-        max_epochs=2,
-        accelerator="cpu",
-        logger=CSVLogger(tmp_path) if tmp_path else False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=callbacks,
-        log_every_n_steps=5,
-        **flags,
+    logger = CSVLogger(tmp_path) if tmp_path else False
+    trainer = make_trainer(
+        max_epochs=2, logger=logger, callbacks=callbacks, log_every_n_steps=5, **flags
     )
     trainer.fit(model, data() if datamodule is None else datamodule)
     return trainer

@@ -72,7 +72,7 @@ def test_ranking_batches_against_naive_lists(users, seen, targets, batch_size, w
             assert batch.target_rows.numel() == sum(len(wanted) for _, _, wanted in lists)
 
 
-def test_bad_arguments_are_refused():
+def test_bad_arguments_of_evaluation_loaders_are_refused():
     users = torch.arange(4)
     with pytest.raises(ValueError, match="columns of rows must have one length"):
         EvalLoader(LabeledRows(users, users[:3], users.float()), 2)

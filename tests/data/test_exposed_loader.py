@@ -114,7 +114,7 @@ def test_rows_without_a_batch_are_refused():
         ({"hidden": "gone"}, "hidden must be 'exposed' or 'unseen', got 'gone'"),
     ],
 )
-def test_bad_arguments_are_refused(arguments, message):
+def test_bad_arguments_of_exposed_loading_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_data(**arguments)
 

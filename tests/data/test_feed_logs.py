@@ -7,11 +7,11 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
-import pytorch_lightning as pl
 
 import invlightning as il
 from invlightning.data.datasets import vk_lsvd, yambda
 from invlightning.data.reading.hub import HubFiles
+from tests.helpers.trainers import make_trainer
 
 
 class Hub(http.server.SimpleHTTPRequestHandler):
@@ -175,7 +175,6 @@ def test_a_feed_log_trains_the_entire_space(hub, tmp_path):
     model = il.EntireSpaceRecommender(
         il.backbones.BiasedMF, exposed_loss=il.losses.InverseDualLoss(prior="labeled")
     )
-    flags = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", enable_model_summary=False, **flags)
+    trainer = make_trainer(max_epochs=1)
     trainer.fit(model, data)
     assert "val_auc" in trainer.callback_metrics

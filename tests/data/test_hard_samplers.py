@@ -207,7 +207,7 @@ def test_scores_of_blocks_are_those_of_all_rows(monkeypatch):
         (lambda: PositiveResampler(temperature=-1.0), "temperature must be above 0"),
     ],
 )
-def test_bad_arguments_are_refused(make, message):
+def test_bad_arguments_of_hard_samplers_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

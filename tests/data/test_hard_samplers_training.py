@@ -13,6 +13,7 @@ from invlightning.data.samplers import hard
 from invlightning.types import LabeledBatch
 from tests.helpers.hard_draws import LEARNING, SAMPLERS, fixed_score, generator
 from tests.helpers.known import facts_of, pairs_of
+from tests.helpers.trainers import make_trainer
 
 
 def make_data(sampler, **arguments):
@@ -26,12 +27,6 @@ def make_data(sampler, **arguments):
 def make_model(dropout=0.0):
     backbone = partial(il.backbones.NeuMF, embedding_dim=4, dropout=dropout)
     return il.Recommender(backbone, unlabeled_loss=il.losses.NaiveNegativeLoss())
-
-
-def make_trainer(tmp_path, **flags):
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
-    defaults = {"max_epochs": 2, "accelerator": "cpu", "devices": 1, "default_root_dir": tmp_path}
-    return pl.Trainer(**{**defaults, **quiet, **flags})
 
 
 class Watcher(pl.Callback):
@@ -64,7 +59,7 @@ def test_true_negatives_are_those_of_the_training_rows():
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_trains_and_reloads(name, tmp_path):
     model, data, watcher = make_model(), make_data(SAMPLERS[name]()), Watcher()
-    trainer = make_trainer(tmp_path, callbacks=[watcher])
+    trainer = make_trainer(tmp_path, callbacks=[watcher], max_epochs=2)
     trainer.fit(model, data)
     assert watcher.batches == 10
     assert isinstance(data.active_sampler, hard.HardSampler)
@@ -77,7 +72,9 @@ def test_trains_and_reloads(name, tmp_path):
         torch.equal(loaded.state_dict()[key], value) for key, value in model.state_dict().items()
     )
     # Evaluation draws nothing: the state of a sampler is no obstacle to another one.
-    make_trainer(tmp_path).test(make_model(), make_data(None), ckpt_path=path, verbose=False)
+    make_trainer(tmp_path, max_epochs=2).test(
+        make_model(), make_data(None), ckpt_path=path, verbose=False
+    )
 
 
 @pytest.mark.resume
@@ -112,7 +109,9 @@ class Scores(pl.Callback):
 
 
 def test_scores_are_those_of_evaluation_without_a_graph(tmp_path):
-    make_trainer(tmp_path, callbacks=[Scores()]).fit(make_model(0.3), make_data(DynamicSampler(8)))
+    make_trainer(tmp_path, callbacks=[Scores()], max_epochs=2).fit(
+        make_model(0.3), make_data(DynamicSampler(8))
+    )
 
 
 def test_resampler_exchanges_positives_for_positives(tmp_path):
@@ -123,7 +122,7 @@ def test_resampler_exchanges_positives_for_positives(tmp_path):
             seen.append((trainer.current_epoch, batch))
 
     data = make_data(None, resampler=PositiveResampler(start_epoch=1), meta_fraction=0.2)
-    make_trainer(tmp_path, callbacks=[Seen()]).fit(make_model(), data)
+    make_trainer(tmp_path, callbacks=[Seen()], max_epochs=2).fit(make_model(), data)
     columns = (column.tolist() for column in data.rows.labeled())
     labels = {(user, item): label for user, item, label in zip(*columns, strict=True)}
     changed = set()

@@ -11,6 +11,7 @@ from invlightning.data.evaluation_loaders import EvalLoader
 from invlightning.data.loader import TrainLoader
 from invlightning.data.seeding import batch_seed
 from invlightning.types import LabeledRows
+from tests.helpers.trainers import make_trainer
 
 
 def columns(num_rows):
@@ -181,7 +182,7 @@ def test_a_process_may_continue_the_state_of_more_processes():
         ({"num_rows": 3, "num_meta": 1, "world_size": 3}, "3 rows give no batch"),
     ],
 )
-def test_bad_arguments_are_refused(options, message):
+def test_bad_arguments_of_the_train_loader_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         make_loader(**options)
 
@@ -217,14 +218,10 @@ class Recorder(pl.LightningModule):
 
 def fit(folder, callbacks=(), ckpt_path=None, **flags):
     module = Recorder()
-    trainer = pl.Trainer(
+    trainer = make_trainer(
         callbacks=list(callbacks),
         default_root_dir=folder,
-        accelerator="cpu",
-        logger=False,
         enable_checkpointing=bool(callbacks),
-        enable_progress_bar=False,
-        enable_model_summary=False,
         num_sanity_val_steps=0,
         **flags,
     )

@@ -105,7 +105,7 @@ def test_seed_decides_everything():
         ({"noise": 0.6}, r"noise must be in \[0, 0.5\]"),
     ],
 )
-def test_bad_arguments(options, message):
+def test_bad_arguments_of_the_synthetic_data_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         SyntheticDataModule(**options)
 

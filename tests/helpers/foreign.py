@@ -79,16 +79,3 @@ def loader(rows=70, batch_size=8):
     items, drawn = torch.randint(ITEMS, (2, rows), generator=generator)
     labels = torch.randint(2, (rows,), generator=generator)
     return DataLoader(TensorDataset(users, items, labels, drawn), batch_size=batch_size)
-
-
-def make_trainer(**flags):
-    defaults = {
-        "max_epochs": 3,
-        "accelerator": "cpu",
-        "devices": 1,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    return pl.Trainer(**{**defaults, **flags})

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 
 import invlightning as il
+from tests.helpers.trainers import make_trainer
 
 FORMS = ["plain", "idl", "mixin", "callback"]
 
@@ -68,19 +69,6 @@ def make_model(form, backbone=GMF, optimizer=ADAM, unlabeled_loss=None, **argume
         )
         return il.Recommender(**arguments), [callback]
     return il.Recommender(**arguments, unlabeled_loss=loss if form == "idl" else None), []
-
-
-def make_trainer(**flags):
-    defaults = {
-        "max_epochs": 3,
-        "accelerator": "cpu",
-        "devices": 1,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    return pl.Trainer(**{**defaults, **flags})
 
 
 def fit(form, data=None, model_arguments=None, callbacks=(), ckpt_path=None, **flags):

@@ -19,6 +19,7 @@ from invlightning.inverse import (
     UnlabeledRows,
 )
 from invlightning.testing import InnerStepProblem
+from tests.helpers.trainers import make_trainer
 from tests.reference import per_example as reference
 
 ROW_DECISIONS = [PerExampleSign, PerExampleReweight, MetaWeightNet]
@@ -155,15 +156,8 @@ def test_mixin_equals_callback(decision, backbone):
             loss = il.losses.InverseDualLoss()
             callbacks = [il.callbacks.InverseGradientCallback(**arguments, unlabeled_loss=loss)]
             model = il.Recommender(network, optimizer=optimizer)
-        trainer = pl.Trainer(
-            max_epochs=1,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[*callbacks, il.callbacks.DirectionMonitor()],
-        )
+        watched = [*callbacks, il.callbacks.DirectionMonitor()]
+        trainer = make_trainer(max_epochs=1, callbacks=watched)
         trainer.fit(model, il.SyntheticDataModule(num_users=60, num_items=50, batch_size=128))
         weights.append(model.state_dict())
         shares = [trainer.callback_metrics[f"direction/{n}"] for n in ("none", "inverse", "direct")]

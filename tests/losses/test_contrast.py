@@ -240,6 +240,6 @@ def test_what_is_missing_is_said():
         (partial(DebiasedContrastiveLoss, temperature=0.0), "temperature is 0.0"),
     ],
 )
-def test_bad_arguments(build, message):
+def test_bad_arguments_of_contrastive_losses_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()

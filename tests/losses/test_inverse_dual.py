@@ -98,7 +98,7 @@ def test_labeled_prior_needs_both_classes(labels):
         ({"prior": "guess"}, "prior is 'guess'"),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_bad_arguments_of_the_inverse_dual_loss_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         InverseDualLoss(**arguments)
 

@@ -9,7 +9,8 @@ import invlightning as il
 from invlightning.losses import LabeledPairwiseLoss
 from invlightning.losses.functional import labeled_pairwise_loss
 from invlightning.testing import LabeledLossTests
-from tests.helpers.forms import GMF, make_data, make_trainer
+from tests.helpers.forms import GMF, make_data
+from tests.helpers.trainers import make_trainer
 from tests.reference.losses import softplus
 
 ROWS = st.lists(
@@ -45,7 +46,7 @@ def test_rows_of_other_users_are_not_compared():
     assert not logits.grad[2:].any()
 
 
-def test_it_trains_a_recommender():
+def test_labeled_pairwise_loss_trains_a_recommender():
     model = il.Recommender(GMF, labeled_loss=LabeledPairwiseLoss())
     trainer = make_trainer(max_epochs=8)
     data = make_data(meta_fraction=0.0, num_unlabeled=0, batch_size=256)

@@ -8,6 +8,7 @@ import torch
 
 import invlightning as il
 from invlightning import losses
+from tests.helpers.trainers import make_trainer
 
 BACKBONES = {"GMF": il.backbones.GMF, "NeuMF": partial(il.backbones.NeuMF, dropout=0.0)}
 METHODS = {
@@ -42,17 +43,11 @@ def fit(backbone, method, folder, max_epochs=4, ckpt_path=None):
         joint_loss=build(),
         optimizer=partial(torch.optim.Adam, lr=0.05),
     )
-    trainer = pl.Trainer(
-        default_root_dir=folder,
+    trainer = make_trainer(
         max_epochs=max_epochs,
-        enable_checkpointing=False,
+        default_root_dir=folder,
         check_val_every_n_epoch=4,
         num_sanity_val_steps=0,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
     )
     trainer.fit(model, data, ckpt_path=ckpt_path)
     return model, trainer

@@ -174,6 +174,6 @@ def test_what_is_missing_is_said():
         (partial(RelevanceLoss, weight=-1.0), "weight is -1.0"),
     ],
 )
-def test_bad_arguments(build, message):
+def test_bad_arguments_of_positive_unlabeled_losses_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()

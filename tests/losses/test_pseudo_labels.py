@@ -39,7 +39,7 @@ def test_the_labeled_share_is_the_label_of_every_pair():
     assert torch.equal(loss.weights(LOGITS), torch.full_like(LOGITS, 0.25))
 
 
-def test_it_is_the_inverse_dual_loss_without_its_sharpening():
+def test_soft_label_is_the_inverse_dual_loss_without_its_sharpening():
     """The mean annotation is the same, and nothing tells one pair from another."""
     constant, own = SoftLabel(0.3).weights(LOGITS), InverseDualLoss(prior=0.3).weights(LOGITS)
     assert constant.mean().item() == pytest.approx(own.mean().item(), abs=1e-9)

@@ -87,7 +87,7 @@ def test_sampled_as_negative(masked):
         (partial(SymmetricCrossEntropy, log_zero=0.0), "log_zero is 0.0"),
     ],
 )
-def test_bad_arguments(build, message):
+def test_bad_arguments_of_robust_losses_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
 

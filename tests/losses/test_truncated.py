@@ -116,6 +116,6 @@ def test_all_rows_dropped_is_zero():
         ({"exponent": 0.0}, "exponent is 0.0"),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_bad_arguments_of_the_truncated_loss_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         TruncatedLoss(**arguments)

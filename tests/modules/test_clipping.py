@@ -4,12 +4,12 @@ import copy
 from functools import partial
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
 import invlightning as il
 from invlightning.data import RandomSplit
 from invlightning.optim import RowSparseAdam
+from tests.helpers.trainers import make_trainer
 
 
 def make_data():
@@ -20,21 +20,6 @@ def make_data():
         interactions_per_user=8,
         split=RandomSplit(0.0, 0.0),
         meta_fraction=0.0,
-    )
-
-
-def make_trainer(tmp_path, algorithm):
-    return pl.Trainer(
-        default_root_dir=tmp_path,
-        accelerator="cpu",
-        max_epochs=3,
-        limit_val_batches=0,
-        gradient_clip_val=1e-3,
-        gradient_clip_algorithm=algorithm,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
     )
 
 
@@ -54,7 +39,9 @@ def test_a_trainer_clips_sparse_tables(tmp_path, make, algorithm):
         gmf = partial(il.backbones.GMF, embedding_dim=4, sparse=sparse)
         model = make(gmf, optimizer=partial(RowSparseAdam, lr=0.1), num_users=20, num_items=15)
         start = copy.deepcopy(model.backbone.state_dict())
-        make_trainer(tmp_path, algorithm).fit(model, make_data())
+        make_trainer(
+            limit_val_batches=0, gradient_clip_val=1e-3, gradient_clip_algorithm=algorithm
+        ).fit(model, make_data())
         models.append(model)
     for name, value in models[0].backbone.state_dict().items():
         assert not torch.equal(value, start[name])

@@ -4,11 +4,11 @@ import shutil
 from functools import partial
 
 import pytest
-import pytorch_lightning as pl
 import torch
 
 import invlightning as il
 from invlightning.backbones import GMF, NeuMF
+from tests.helpers.trainers import make_trainer
 
 SIZES = {"num_users": 30, "num_items": 20}
 MODULES = [
@@ -38,15 +38,8 @@ def compiled(monkeypatch):
 def fit(make, tmp_path, backbone=NeuMF, **options):
     torch.manual_seed(1)
     model = make(partial(backbone, embedding_dim=4), **options)
-    trainer = pl.Trainer(
-        default_root_dir=tmp_path / str(len(list(tmp_path.iterdir()))),
-        accelerator="cpu",
-        max_epochs=1,
-        limit_train_batches=3,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    trainer = make_trainer(folder, max_epochs=1, limit_train_batches=3)
     data = il.SyntheticDataModule(**SIZES, interactions_per_user=10, batch_size=64)
     trainer.fit(model, data)
     return model, trainer

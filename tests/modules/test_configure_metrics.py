@@ -7,7 +7,8 @@ from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import BinaryAccuracy
 
 import invlightning as il
-from tests.helpers.forms import ADAM, GMF, NextItems, fit, make_data, make_trainer
+from tests.helpers.forms import ADAM, GMF, NextItems, fit, make_data
+from tests.helpers.trainers import make_trainer
 
 
 class Accuracy(BinaryAccuracy):

@@ -21,9 +21,9 @@ from tests.helpers.forms import (
     fit,
     make_data,
     make_model,
-    make_trainer,
 )
 from tests.helpers.processes import run_on_two
+from tests.helpers.trainers import make_trainer
 
 pytestmark = pytest.mark.ddp
 

@@ -24,8 +24,8 @@ from tests.helpers.forms import (
     assert_equal,
     make_data,
     make_model,
-    make_trainer,
 )
+from tests.helpers.trainers import make_trainer
 
 pytestmark = pytest.mark.ddp
 

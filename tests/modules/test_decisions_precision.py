@@ -9,7 +9,8 @@ from pytorch_lightning.plugins import MixedPrecision
 
 import invlightning as il
 from invlightning.inverse import MetaWeightNet, PerExampleReweight, PerExampleSign
-from tests.helpers.forms import GMF, OneThread, assert_equal, make_data, make_trainer
+from tests.helpers.forms import GMF, OneThread, assert_equal, make_data
+from tests.helpers.trainers import make_trainer
 
 DECISIONS = {
     "sign": PerExampleSign,

@@ -11,7 +11,8 @@ from pytorch_lightning.strategies import DDPStrategy
 import invlightning as il
 from invlightning.inverse import BatchSign, MetaWeightNet, PerExampleReweight, PerExampleSign
 from invlightning.specs import to_spec
-from tests.helpers.forms import OneThread, assert_equal, make_data, make_trainer
+from tests.helpers.forms import OneThread, assert_equal, make_data
+from tests.helpers.trainers import make_trainer
 
 pytestmark = [
     pytest.mark.resume,

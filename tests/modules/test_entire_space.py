@@ -10,7 +10,8 @@ import invlightning as il
 from invlightning.modules.entire_space import share_tables
 from invlightning.types import RankingBatch
 from tests.helpers.exposed import make_data
-from tests.helpers.forms import ADAM, GMF, make_trainer
+from tests.helpers.forms import ADAM, GMF
+from tests.helpers.trainers import make_trainer
 from tests.modules.test_exposed_training import SIZES, awake, batch_of
 
 MF = partial(il.backbones.BiasedMF, embedding_dim=4)

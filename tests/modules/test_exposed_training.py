@@ -11,7 +11,8 @@ import invlightning as il
 from invlightning.types import LabeledBatch
 from tests.helpers import exposed
 from tests.helpers.exposed import FORMS, PRIOR, make_data, train
-from tests.helpers.forms import ADAM, GMF, NextItems, RanksAgree, assert_equal, make_trainer
+from tests.helpers.forms import ADAM, GMF, NextItems, RanksAgree, assert_equal
+from tests.helpers.trainers import make_trainer
 from tests.reference import losses as oracle
 
 SIZES = {"num_users": 40, "num_items": 30}

@@ -6,7 +6,8 @@ import pytest
 import pytorch_lightning as pl
 
 import invlightning as il
-from tests.helpers.forms import assert_equal, make_data, make_model, make_trainer
+from tests.helpers.forms import assert_equal, make_data, make_model
+from tests.helpers.trainers import make_trainer
 
 
 @pytest.mark.parametrize("form", ["mixin", "callback"])

@@ -12,7 +12,8 @@ from pytorch_lightning.strategies import FSDPStrategy
 
 from invlightning.callbacks import InverseGradientCallback
 from invlightning.modules.inverse_checks import check_strategy
-from tests.helpers.foreign import Manual, Plain, loader, make_trainer
+from tests.helpers.foreign import Manual, Plain, loader
+from tests.helpers.trainers import make_trainer
 from tests.reference import inverse_gradient as reference
 
 

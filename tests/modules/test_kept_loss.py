@@ -8,7 +8,8 @@ import torch
 
 import invlightning as il
 from invlightning.modules.checks import varies_in_training
-from tests.helpers.forms import assert_equal, make_data, make_model, make_trainer
+from tests.helpers.forms import assert_equal, make_data, make_model
+from tests.helpers.trainers import make_trainer
 
 NEUMF = partial(il.backbones.NeuMF, embedding_dim=4)
 

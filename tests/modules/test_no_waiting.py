@@ -15,6 +15,7 @@ import invlightning as il
 from invlightning import sparse as row_sparse
 from invlightning.backbones import GMF, BiasedMF, NeuMF
 from invlightning.backbones.layers.tower import Tower
+from tests.helpers.trainers import make_trainer
 
 aten = torch.ops.aten
 WAITS = {
@@ -65,21 +66,6 @@ class WatchedData(il.SyntheticDataModule):
             return super().on_after_batch_transfer(batch, dataloader_idx)
 
 
-def make_trainer(tmp_path, watch, **options):
-    return pl.Trainer(
-        default_root_dir=tmp_path,
-        accelerator="cpu",
-        max_epochs=1,
-        limit_val_batches=0,
-        callbacks=[watch],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **options,
-    )
-
-
 BACKBONES = {
     "gmf": partial(GMF, embedding_dim=4),
     "biased mf": partial(BiasedMF, embedding_dim=4),
@@ -124,11 +110,13 @@ def test_no_step_waits(module, backbone, tmp_path):
     data = WatchedData(interactions_per_user=20, batch_size=4096)
     # Clipping row-sparse gradients waits for the number of rows.
     clip = None if backbone == "sparse" else 0.1
-    make_trainer(tmp_path, watch, gradient_clip_val=clip).fit(model, data)
+    make_trainer(callbacks=[watch], limit_val_batches=0, gradient_clip_val=clip, max_epochs=1).fit(
+        model, data
+    )
     assert watch.steps == len(data.train_dataloader())
 
 
-def test_the_watch_sees():
+def test_no_waiting_refuses_what_waits():
     table = torch.arange(5)
     for waits in (
         lambda: table[table.sum() // 5],

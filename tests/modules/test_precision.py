@@ -10,7 +10,8 @@ from pytorch_lightning.plugins import MixedPrecision
 import invlightning as il
 from invlightning.callbacks import InverseGradientCallback
 from tests.helpers import forms
-from tests.helpers.foreign import Manual, Plain, loader, make_trainer
+from tests.helpers.foreign import Manual, Plain, loader
+from tests.helpers.trainers import make_trainer
 
 
 def scaled(init_scale=2.0**16):

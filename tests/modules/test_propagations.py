@@ -9,6 +9,7 @@ import torch
 
 import invlightning as il
 from invlightning.data import AdaptiveHardnessSampler, DynamicSampler, PositiveResampler
+from tests.helpers.trainers import make_trainer
 
 
 @pytest.fixture
@@ -34,26 +35,16 @@ def make_model(**arguments):
     return il.Recommender(build, item_chunk=8, **arguments)
 
 
-def make_trainer(**flags):
-    return pl.Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=1,
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **flags,
-    )
-
-
 def test_once_an_evaluation(propagations):
     """Labeled rows, and five batches of users with their items in seven blocks.
 
     Seen to fail without the memory.
     """
-    data, model, trainer = make_data(), make_model(), make_trainer()
+    data, model, trainer = (
+        make_data(),
+        make_model(),
+        make_trainer(num_sanity_val_steps=0, max_epochs=1),
+    )
     trainer.fit(model, data)
     propagations.clear()
     [found, ranked] = trainer.validate(model, data, verbose=False)
@@ -67,7 +58,7 @@ def test_once_an_evaluation(propagations):
 def test_once_a_recommendation_while_training_is_paused(propagations):
     """Seen to fail without the promise that parameters are fixed."""
     data, model = make_data(), make_model()
-    make_trainer().fit(model, data)
+    make_trainer(num_sanity_val_steps=0, max_epochs=1).fit(model, data)
     users = data.interactions.user_ids.decode(range(30)).tolist()
     model.train()
     propagations.clear()
@@ -101,7 +92,7 @@ def test_once_a_training_step(arguments, expected, propagations, monkeypatch):
     """
     monkeypatch.setattr("invlightning.data.samplers.hard._BLOCK", 100)
     data = make_data(num_unlabeled=2, meta_fraction=0.0, **arguments)
-    trainer = make_trainer(limit_val_batches=0)
+    trainer = make_trainer(limit_val_batches=0, num_sanity_val_steps=0, max_epochs=1)
     trainer.fit(make_model(joint_loss=il.losses.BPRLoss()), data)
     assert trainer.global_step == 8
     assert propagations == expected * 8
@@ -125,7 +116,9 @@ def test_shared_propagations_change_no_inverse_gradient(decision, propagations, 
             build, inner_lr=0.1, schedule="every_batch", decision=decision()
         )
         propagations.clear()
-        make_trainer(limit_val_batches=0).fit(model, make_data(meta_fraction=0.0))
+        make_trainer(limit_val_batches=0, num_sanity_val_steps=0, max_epochs=1).fit(
+            model, make_data(meta_fraction=0.0)
+        )
         states.append(model.state_dict())
         counts.append(len(propagations))
     assert counts[0] <= counts[1]

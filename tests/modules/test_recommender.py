@@ -10,6 +10,7 @@ import torch
 
 import invlightning as il
 from invlightning.types import LabeledBatch
+from tests.helpers.trainers import make_trainer
 
 GMF = partial(il.backbones.GMF, embedding_dim=4)
 
@@ -21,12 +22,6 @@ def make_data(prefix="u", **arguments):
     ratings = generator.integers(1, 6, 300)
     defaults = {"positive_threshold": 2.0, "batch_size": 32, "meta_fraction": 0.2}
     return il.ArrayDataModule(users, pairs % 30 + 1000, ratings, **{**defaults, **arguments})
-
-
-def make_trainer(tmp_path, **flags):
-    defaults = {"max_epochs": 2, "accelerator": "cpu", "devices": 1, "logger": False}
-    quiet = {"enable_progress_bar": False, "enable_model_summary": False}
-    return pl.Trainer(default_root_dir=tmp_path, **{**defaults, **quiet, **flags})
 
 
 MODELS = {
@@ -41,7 +36,7 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_python_checkpoint_reloads_safely(name, tmp_path):
     """Safe loading rebuilds class, losses, weights and raw ids; predictions are equal."""
-    model, data, trainer = MODELS[name](), make_data(), make_trainer(tmp_path)
+    model, data, trainer = MODELS[name](), make_data(), make_trainer(tmp_path, max_epochs=2)
     trainer.fit(model, data)
     path = trainer.checkpoint_callback.best_model_path
     assert torch.load(path, weights_only=True)["state_dict"]
@@ -109,7 +104,7 @@ def test_a_user_who_knows_everything_does_not_hang(tmp_path):
         users, items, items % 3 + 1, positive_threshold=1, split=il.data.RandomSplit(0, 0)
     )
     model = il.InverseGradientRecommender(GMF)
-    make_trainer(tmp_path).fit(model, data)
+    make_trainer(tmp_path, max_epochs=2).fit(model, data)
     assert data.active_sampler.has_saturated_users
     assert all(p.isfinite().all() for p in model.parameters())
 
@@ -118,7 +113,11 @@ def test_evaluation_agrees_with_plain_computation(tmp_path):
     """Test AUC and Recall@20 against scikit-learn and sets."""
     from sklearn.metrics import roc_auc_score
 
-    model, data, trainer = il.Recommender(GMF, top_k=5), make_data(), make_trainer(tmp_path)
+    model, data, trainer = (
+        il.Recommender(GMF, top_k=5),
+        make_data(),
+        make_trainer(tmp_path, max_epochs=2),
+    )
     trainer.fit(model, data)
     [found] = [trainer.test(model, data, verbose=False)[0]]
     rows, held = data.interactions, data.rows.parts == 2
@@ -137,7 +136,7 @@ def test_evaluation_agrees_with_plain_computation(tmp_path):
 
 
 def test_predict_gives_unseen_items_with_raw_ids(tmp_path):
-    model, trainer = il.Recommender(GMF, top_k=4), make_trainer(tmp_path)
+    model, trainer = il.Recommender(GMF, top_k=4), make_trainer(tmp_path, max_epochs=2)
     data = make_data(predict_users=["u3", "u0"])
     trainer.fit(model, data)
     table = pd.concat(trainer.predict(model, data))
@@ -163,7 +162,7 @@ def test_recommend_leaves_seen_items_out(tmp_path):
 
 
 def test_other_data_than_in_training_is_refused(tmp_path):
-    model, trainer = il.Recommender(GMF), make_trainer(tmp_path)
+    model, trainer = il.Recommender(GMF), make_trainer(tmp_path, max_epochs=2)
     trainer.fit(model, make_data())
     fewer = make_data(min_item_count=10)
     with pytest.raises(ValueError, match="the model was built for num_items=30"):
@@ -182,7 +181,7 @@ def test_wrong_arguments_are_refused(tmp_path):
         il.Recommender(GMF).configure_model()
     with pytest.raises(ValueError, match="outer_state must be"):
         il.InverseGradientRecommender(GMF, outer_state="old")
-    trainer = make_trainer(tmp_path)
+    trainer = make_trainer(tmp_path, max_epochs=2)
     with pytest.raises(ValueError, match="set meta_fraction above 0"):
         trainer.fit(il.InverseGradientRecommender(GMF), make_data(meta_fraction=0.0))
     with pytest.raises(ValueError, match="the batch has no unlabeled items"):
@@ -192,7 +191,7 @@ def test_wrong_arguments_are_refused(tmp_path):
 def test_sparse_tables_need_an_optimizer_that_takes_them(tmp_path):
     sparse = partial(il.backbones.GMF, embedding_dim=4, sparse=True)
     with pytest.raises(ValueError, match=r"use invlightning\.optim\.RowSparseAdam"):
-        make_trainer(tmp_path).fit(il.Recommender(sparse), make_data())
+        make_trainer(tmp_path, max_epochs=2).fit(il.Recommender(sparse), make_data())
     sparse_model, dense_model = (
         il.InverseGradientRecommender(b, optimizer=partial(torch.optim.Adagrad, lr=0.1))
         for b in (sparse, GMF)
@@ -200,7 +199,7 @@ def test_sparse_tables_need_an_optimizer_that_takes_them(tmp_path):
     weights = []
     for model in (sparse_model, dense_model):
         pl.seed_everything(0, verbose=False)
-        make_trainer(tmp_path, enable_checkpointing=False).fit(model, make_data())
+        make_trainer(tmp_path, enable_checkpointing=False, max_epochs=2).fit(model, make_data())
         weights.append(model.state_dict())
     for name, value in weights[1].items():
         torch.testing.assert_close(weights[0][name], value, rtol=0, atol=1e-6)
@@ -211,4 +210,4 @@ def test_monitoring_auc_without_negatives_is_refused(tmp_path):
     users, items = np.divmod(np.random.default_rng(0).permutation(600)[:200], 30)
     data = il.ArrayDataModule(users, items)
     with pytest.raises(ValueError, match="monitor a full-catalogue metric"):
-        make_trainer(tmp_path, callbacks=[checkpoint]).fit(il.Recommender(GMF), data)
+        make_trainer(tmp_path, callbacks=[checkpoint], max_epochs=2).fit(il.Recommender(GMF), data)

@@ -18,6 +18,7 @@ from pytorch_lightning.strategies import DDPStrategy
 
 import invlightning as il
 from tests.helpers.forms import ADAM, FORMS, assert_equal, fit, make_data
+from tests.helpers.trainers import make_trainer
 
 pytestmark = [
     pytest.mark.resume,
@@ -266,14 +267,8 @@ def test_plateau_schedulers_go_on(at_validation, tmp_path):
     def train(callbacks=(), ckpt_path=None):
         pl.seed_everything(4, verbose=False)
         model = PlateauIG(ARGUMENTS["backbone"], inner_lr=0.02)
-        trainer = pl.Trainer(
-            max_epochs=4,
-            accelerator="cpu",
-            callbacks=list(callbacks),
-            enable_checkpointing=bool(callbacks),
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            logger=False,
+        trainer = make_trainer(
+            max_epochs=4, callbacks=list(callbacks), enable_checkpointing=bool(callbacks)
         )
         trainer.fit(model, make_data(batch_size=64), ckpt_path=ckpt_path)
         return model, trainer.optimizers[0].param_groups[0]["lr"]

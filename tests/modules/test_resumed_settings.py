@@ -3,21 +3,19 @@
 from functools import partial
 
 import pytest
-import pytorch_lightning as pl
 from torch.optim import SGD, Adagrad, Adam, RMSprop
 
 import invlightning as il
 from invlightning.modules.resumed_settings import optimizer_changes
 from tests.helpers.cli_runs import TINY_RUNS
+from tests.helpers.trainers import make_trainer
 
 pytestmark = TINY_RUNS
 GMF, MLP = (partial(one, embedding_dim=2) for one in (il.backbones.GMF, il.backbones.MLP))
 
 
 def go_on(folder, optimizer, backbone=GMF, path=None, epochs=1):
-    settings = {"accelerator": "cpu", "devices": 1, "logger": False, "log_every_n_steps": 1}
-    settings |= {"enable_progress_bar": False, "enable_model_summary": False}
-    trainer = pl.Trainer(**settings, max_epochs=epochs, default_root_dir=folder)
+    trainer = make_trainer(folder, max_epochs=epochs)
     model = il.Recommender(backbone, optimizer=optimizer)
     data = il.SyntheticDataModule(num_users=30, num_items=40, interactions_per_user=20)
     trainer.fit(model, data, ckpt_path=path)

@@ -7,7 +7,8 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 import invlightning as il
-from tests.helpers.forms import ADAM, GMF, fit, make_data, make_trainer
+from tests.helpers.forms import ADAM, GMF, fit, make_data
+from tests.helpers.trainers import make_trainer
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Be aware that when using `ckpt_path`:UserWarning",

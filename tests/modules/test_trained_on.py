@@ -4,11 +4,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-import pytorch_lightning as pl
 
 import invlightning as il
 from invlightning.data.digests import row_digests
 from tests.helpers.cli_runs import TINY_RUNS
+from tests.helpers.trainers import make_trainer
 
 pytestmark = TINY_RUNS
 
@@ -21,19 +21,13 @@ def table(**changes):
     return il.ArrayDataModule(users=rows % 40, items=rows * 11 % 63, ratings=RATINGS, **settings)
 
 
-def trainer(folder, epochs=1, **more):
-    settings = {"accelerator": "cpu", "devices": 1, "logger": False, "log_every_n_steps": 1}
-    settings |= {"enable_progress_bar": False, "enable_model_summary": False}
-    return pl.Trainer(**settings, max_epochs=epochs, default_root_dir=folder, **more)
-
-
 def model():
     return il.Recommender(partial(il.backbones.GMF, embedding_dim=2))
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    done = trainer(tmp_path_factory.mktemp("run"))
+    done = make_trainer(tmp_path_factory.mktemp("run"), max_epochs=1)
     done.fit(model(), table())
     return done.checkpoint_callback.best_model_path
 
@@ -51,29 +45,29 @@ CHANGES = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_other_data_is_refused_and_named(name, form, path, tmp_path):
     changes, named = CHANGES[name]
-    again = trainer(tmp_path, epochs=2)
+    again = make_trainer(tmp_path, max_epochs=2)
     with pytest.raises(ValueError, match=rf"{named}.* not what the model was trained with"):
         getattr(again, form)(model(), datamodule=table(**changes), ckpt_path=path)
     allowed = table(**changes, allow_other_data=True)
-    getattr(trainer(tmp_path, epochs=2), form)(model(), datamodule=allowed, ckpt_path=path)
+    getattr(make_trainer(tmp_path, max_epochs=2), form)(model(), datamodule=allowed, ckpt_path=path)
 
 
 @pytest.mark.parametrize("form", ["test", "validate", "fit"])
 def test_the_same_data_is_fine(form, path, tmp_path):
     same = table(batch_size=100, meta_fraction=0.3)
-    getattr(trainer(tmp_path, epochs=2), form)(model(), datamodule=same, ckpt_path=path)
+    getattr(make_trainer(tmp_path, max_epochs=2), form)(model(), datamodule=same, ckpt_path=path)
 
 
 def test_predictions_may_be_made_for_any_split(path, tmp_path):
-    trainer(tmp_path).predict(model(), datamodule=table(seed=7), ckpt_path=path)
+    make_trainer(tmp_path, max_epochs=1).predict(model(), datamodule=table(seed=7), ckpt_path=path)
 
 
 def test_loaded_and_fresh_models_remember_too(path, tmp_path):
     loaded = il.load(path)
     with pytest.raises(ValueError, match="the split of ArrayDataModule"):
-        trainer(tmp_path).test(loaded, table(seed=7))
-    trainer(tmp_path).test(loaded, table())
-    once = trainer(tmp_path, enable_checkpointing=False)
+        make_trainer(tmp_path, max_epochs=1).test(loaded, table(seed=7))
+    make_trainer(tmp_path, max_epochs=1).test(loaded, table())
+    once = make_trainer(tmp_path, enable_checkpointing=False, max_epochs=1)
     once.fit(loaded, table(seed=7))  # trained further, on purpose, on other data
     once.test(loaded, table(seed=7))
     with pytest.raises(ValueError, match="the split of ArrayDataModule"):
@@ -81,7 +75,7 @@ def test_loaded_and_fresh_models_remember_too(path, tmp_path):
 
 
 def test_a_resumed_run_remembers(path, tmp_path):
-    again = trainer(tmp_path, epochs=2)
+    again = make_trainer(tmp_path, max_epochs=2)
     resumed = model()
     again.fit(resumed, table(), ckpt_path=path)
     loaded = il.load(again.checkpoint_callback.best_model_path)

@@ -185,7 +185,7 @@ def test_wrong_settings_are_refused(wrong):
         RowSparseAdam([nn.Parameter(torch.zeros(1))], **wrong)
 
 
-def test_it_is_public():
+def test_row_sparse_adam_is_public():
     assert il.optim.RowSparseAdam is RowSparseAdam
 
 
