@@ -28,6 +28,8 @@ class InnerStep:
             can be the loss of the outer step. Only on one processor, nowhere else.
 
     Attributes:
+        device: Device of the parameters.
+        dtype: Precision of coefficients: that of the parameters, at least float32.
         lowest: The lowest risk measured so far with its graph, if graphs are kept.
     """
 
@@ -43,6 +45,8 @@ class InnerStep:
         keep_graphs: bool = False,
     ) -> None:
         self.parameters = list(parameters)
+        self.device = self.parameters[0].device
+        self.dtype = torch.promote_types(self.parameters[0].dtype, torch.float32)
         self.unlabeled_loss = unlabeled_loss
         self.labeled_risk = labeled_risk
         self.rule = rule
@@ -56,16 +60,6 @@ class InnerStep:
         self._lowest_risk = float("inf")
         self.displacements: list[Displacement] = []
         self.is_finite = torch.ones((), dtype=torch.bool, device=self.device)
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the parameters."""
-        return self.parameters[0].device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Precision of coefficients: that of the parameters, at least float32."""
-        return torch.promote_types(self.parameters[0].dtype, torch.float32)
 
     def propose(
         self, loss: Tensor | None = None, rule: Callable[[Tensor], Tensor] | None = None

@@ -173,8 +173,10 @@ class InverseGradientMixin(_Module):
         if batch_idx % window == 0:
             optimizer.zero_grad()
             keeps = not self.varies_in_training
-            self.last_step = self.driver.step(self, batch, optimizer.optimizer, keeps)
-            loss = self._take_loss()
+            record = self.driver.step(self, batch, optimizer.optimizer, keeps)
+            if record is not None:  # no graph is kept longer than needed
+                loss, record = record.loss, record._replace(loss=None)
+            self.last_step = record
         waits = not steps and isinstance(trainer.strategy, ParallelStrategy)
         with trainer.strategy.block_backward_sync() if waits else nullcontext():  # type: ignore[attr-defined]
             loss = loss if loss is not None else self.labeled_loss(batch)
@@ -197,14 +199,6 @@ class InverseGradientMixin(_Module):
         own = getattr(super(), "further_loss", None)
         found: Tensor | None = own(batch) if own is not None else None
         return found
-
-    def _take_loss(self) -> Tensor | None:
-        """The labeled loss where the inner step ended, if it is known with its graph."""
-        if self.last_step is None:
-            return None
-        loss = self.last_step.loss
-        self.last_step = self.last_step._replace(loss=None)  # no graph is kept longer than needed
-        return loss
 
     @override
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
