@@ -7,6 +7,9 @@ import pandas as pd
 from benchmarks.resumable import mean_and_deviation
 
 CONTROL = "labeled only"
+RIVAL = "naive, weight 0.1"  # leads what ignores exposed rows
+IG = "entire space + IG"
+COMPARED = ("entire space", "entire space + IDL", "entire space + Direct")  # against IG
 SHOWN = {
     "test_auc": "AUC",
     "test_gauc": "GAUC",
@@ -32,8 +35,8 @@ def report(rows: pd.DataFrame, best: pd.DataFrame) -> str:
 
 
 def _table(share: float, rows: pd.DataFrame) -> str:
-    control = rows[rows.arm == CONTROL].set_index("seed").test_auc
-    head = [*SHOWN.values(), f"AUC - {CONTROL}", "L2", "learning rate", "epoch"]
+    auc = {arm: group.set_index("seed").test_auc for arm, group in rows.groupby("arm")}
+    head = [*SHOWN.values(), f"AUC - {CONTROL}", f"AUC - {RIVAL}", "L2", "learning rate", "epoch"]
     lines = [
         f"### {share:.0%} of the labels",
         "",
@@ -42,17 +45,27 @@ def _table(share: float, rows: pd.DataFrame) -> str:
     ]
     for arm, group in rows.groupby("arm", sort=False):
         cells = [mean_and_deviation(group[name]) for name in SHOWN]
-        difference = group.set_index("seed").test_auc - control
-        cells.append("" if arm == CONTROL else _signed(100 * difference))
+        for other in (CONTROL, RIVAL):
+            cells.append("" if arm == other else difference(auc[arm], auc[other]))
         first = group.iloc[0]
         cells += [f"{first.l2:g}", f"{first.lr:g}", f"{group.epoch.median():.0f}"]
         shown = [cell.replace("nan ± nan", "") for cell in cells]
         lines.append(f"| {arm} | " + " | ".join(shown) + " |")
+    gains = [f"{difference(auc[IG], auc[c])} over {c}" for c in COMPARED if {IG, c} <= set(auc)]
+    if gains:
+        lines += ["", f"AUC of {IG}: {'; '.join(gains)}."]
     return "\n".join(lines)
 
 
-def _signed(points: pd.Series) -> str:
-    return f"{points.mean():+.2f} ± {points.std():.2f} points"
+def difference(ours: pd.Series, theirs: pd.Series) -> str:
+    """Mean and deviation of a difference paired by seed, in points of AUC.
+
+    Args:
+        ours: AUC by seed.
+        theirs: AUC of another arm by seed.
+    """
+    points = 100 * (ours - theirs)
+    return f"{points.mean():+.2f} ± {points.std():.2f}"
 
 
 def plot_lengths(rows: pd.DataFrame, folder: Path) -> None:

@@ -49,7 +49,7 @@ class EntireSpaceRecommender(Recommender):
         shared_tables: Whether the exposure looks up the embeddings of the preference, biases
             excepted, which helps few labels and costs the catalogue.
         optimizer: Builds the optimizer from the parameters. None means Adam with learning rate
-            1e-3.
+            1e-3, fused where torch has that.
         lr_scheduler: Builds a scheduler from the optimizer, stepped every epoch. None keeps the
             learning rate.
         num_users: Number of users U. None takes it from the data module.

@@ -138,7 +138,7 @@ class EntireSpaceInverseGradientRecommender(InverseGradientMixin, EntireSpaceRec
         outer_state: ``persistent`` keeps the state of the optimizer; ``fresh`` forgets it at
             every inverse gradient step.
         optimizer: Builds the optimizer from the parameters. None means Adam with learning rate
-            1e-3.
+            1e-3, fused where torch has that.
         lr_scheduler: Builds a scheduler from the optimizer, stepped every epoch. None keeps the
             learning rate.
         num_users: Number of users U. None takes it from the data module.

@@ -27,6 +27,7 @@ from invlightning.modules.trainer_data import (
     start_fit,
 )
 from invlightning.modules.training import TrainedModule
+from invlightning.optim import default_adam
 from invlightning.specs import Specified, import_path, to_spec
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
         labeled_loss: Loss on labeled rows. None means ``BinaryCrossEntropy()``.
         unlabeled_loss: Loss on drawn pairs, which never met. None leaves them out.
         optimizer: Builds the optimizer from the parameters. None means Adam with learning rate
-            1e-3.
+            1e-3, fused where torch has that.
         lr_scheduler: Builds a scheduler from the optimizer, stepped every epoch. None keeps the
             learning rate.
         num_users: Number of users U. None takes it from the data module.
@@ -221,7 +222,9 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
         """Builds the optimizer and, where given, the scheduler."""
         parameters = [p for p in self.parameters() if p.requires_grad]
         if self.build_optimizer is None:
-            optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, lr=1e-3)
+            precision = getattr(trainer_of(self), "precision_plugin", None)
+            scaler = getattr(precision, "scaler", None)
+            optimizer: torch.optim.Optimizer = default_adam(parameters, scaled=scaler is not None)
         else:
             optimizer = self.build_optimizer(parameters)
         check_sparse_optimizer(self, optimizer)

@@ -3,6 +3,7 @@
 from pytorch_lightning.callbacks import LearningRateFinder
 
 from tests.helpers import foreign
+from tests.helpers.trainers import make_trainer
 
 
 class Rates(LearningRateFinder):
@@ -22,7 +23,7 @@ def test_learning_rate_finder(tmp_path):
     results = []
     for module in (foreign.Manual(), foreign.Plain()):
         finder = Rates(num_training_steps=12, update_attr=False)
-        trainer = foreign.make_trainer(callbacks=[finder], default_root_dir=tmp_path)
+        trainer = make_trainer(callbacks=[finder], default_root_dir=tmp_path)
         trainer.fit(module, foreign.loader(), foreign.loader())
         results.append(module.found)
     manual, automatic = results

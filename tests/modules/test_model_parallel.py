@@ -14,6 +14,7 @@ from torch.nn import functional as F
 import invlightning as il
 from tests.helpers import forms
 from tests.helpers.processes import run_on_two
+from tests.helpers.trainers import make_trainer
 
 pytestmark = [
     pytest.mark.ddp,
@@ -111,7 +112,7 @@ def fit(cls, processes, batch_size, rule="adam", **flags):
         model, loss = cls(**arguments), il.losses.InverseDualLoss()
         callback = il.callbacks.InverseGradientCallback
         callbacks = [callback(inner_lr, rule, unlabeled_loss=loss)]
-    trainer = forms.make_trainer(devices=processes, callbacks=[Look(), *callbacks], **flags)
+    trainer = make_trainer(devices=processes, callbacks=[Look(), *callbacks], **flags)
     trainer.fit(model, forms.make_data(sampler=forms.NextItems(), batch_size=batch_size))
     return model, trainer
 

@@ -18,6 +18,7 @@ from pytorch_lightning.callbacks import (
 import invlightning as il
 from tests.helpers import foreign, forms
 from tests.helpers.forms import assert_equal, fit
+from tests.helpers.trainers import make_trainer
 
 
 def both(callbacks=lambda: [], model_arguments=None, **flags):
@@ -206,14 +207,14 @@ def test_plateau_schedulers_that_cannot_work(settings, message):
     """Seen to fail, each, when it is let pass."""
     module = foreign.Manual(scheduler=partial(plateau, **settings))
     with pytest.raises(ValueError, match=message):
-        foreign.make_trainer().fit(module, foreign.loader(), foreign.loader())
+        make_trainer().fit(module, foreign.loader(), foreign.loader())
 
 
 def test_plateau_schedulers_may_be_lenient():
     """Seen to fail as an error, and without a warning."""
     module = foreign.Manual(scheduler=partial(plateau, monitor="lost", strict=False))
     with pytest.warns(UserWarning, match="monitors 'lost', which is not logged"):
-        foreign.make_trainer().fit(module, foreign.loader(), foreign.loader())
+        make_trainer().fit(module, foreign.loader(), foreign.loader())
     assert len(set(module.lrs)) == 1
 
 
@@ -250,7 +251,7 @@ def test_schedulers_in_every_form(form):
     """
     module, expected = Forms(form), foreign.Manual(scheduler=plateau)
     for each in (module, expected):
-        foreign.make_trainer().fit(each, foreign.loader(), foreign.loader())
+        make_trainer().fit(each, foreign.loader(), foreign.loader())
     assert module.lrs == expected.lrs
     assert len(set(module.lrs)) > 1
     assert module.entry["monitor"] == "val_loss"
@@ -264,7 +265,7 @@ class TwoOptimizers(foreign.Manual):
 def test_several_optimizers_are_refused():
     """Seen to fail when they are let pass."""
     with pytest.raises(ValueError, match="one optimizer, got 2"):
-        foreign.make_trainer().fit(TwoOptimizers(), foreign.loader(), foreign.loader())
+        make_trainer().fit(TwoOptimizers(), foreign.loader(), foreign.loader())
 
 
 class Late(il.InverseGradientMixin, pl.LightningModule):
@@ -284,6 +285,6 @@ class Late(il.InverseGradientMixin, pl.LightningModule):
 
 def test_averaging_nothing_is_refused_over_any_module():
     """Seen to fail when the mixin does not look."""
-    trainer = foreign.make_trainer(callbacks=[StochasticWeightAveraging(1e-2)])
+    trainer = make_trainer(callbacks=[StochasticWeightAveraging(1e-2)])
     with pytest.raises(ValueError, match="would average nothing"):
         trainer.fit(Late(), foreign.loader())
