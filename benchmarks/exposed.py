@@ -186,7 +186,7 @@ def main() -> None:
         rows = go([(arm, 0.1, l2, lr, s, n) for arm in curve for n in LENGTHS for s in SEEDS])
         same = (rows.share == 0.1) & (rows.l2 == l2) & (rows.lr == lr)
         plot_lengths(rows[same], options.output)
-    tables = report(rows, best)
+    tables = report(rows, best, [*ARMS, *WHOLE])
     (options.output / "exposed_ml100k.md").write_text(tables + "\n")
     print(tables)
     if options.output == RESULTS:

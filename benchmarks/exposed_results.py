@@ -1,5 +1,6 @@
 """Tables and the picture of :mod:`benchmarks.exposed`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,18 +19,20 @@ SHOWN = {
 }
 
 
-def report(rows: pd.DataFrame, best: pd.DataFrame) -> str:
+def report(rows: pd.DataFrame, best: pd.DataFrame, arms: Sequence[str]) -> str:
     """A table for each share of the labels: means, deviations and paired differences.
 
     Args:
         rows: All runs.
         best: The chosen setting of each arm and share.
+        arms: Names of the arms, in the order of the tables.
 
     Returns:
         Markdown.
     """
     merged = rows.merge(best[["arm", "share", "l2", "lr"]], on=["arm", "share", "l2", "lr"])
     merged = merged[merged.inner_lr == merged.inner_lr.mode()[0]]
+    merged = merged.sort_values("arm", key=lambda names: names.map(list(arms).index), kind="stable")
     parts = [_table(share, group) for share, group in merged.groupby("share", sort=True)]
     return "\n\n".join(parts)
 

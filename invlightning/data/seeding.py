@@ -57,5 +57,13 @@ def seed_batch(batch: Any, use: int) -> None:
         use: ``INNER`` or ``OUTER``; they draw different numbers.
     """
     seed = getattr(batch, "seed", 0)
-    if seed:
-        torch.manual_seed(mix_seed(seed, use))
+    if not seed:
+        return
+    # Where there is no accelerator, manual_seed would still note the call, with the whole stack,
+    # for each kind of device that might come: up to a millisecond a batch.
+    seed_all = torch.manual_seed if torch.accelerator.is_available() else _seed_processor
+    seed_all(mix_seed(seed, use))
+
+
+def _seed_processor(seed: int) -> None:
+    torch.default_generator.manual_seed(seed)
