@@ -1,6 +1,7 @@
 """The cost of one training step: inverse learning against plain cross entropy on the same rows."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import cycle
 from typing import NamedTuple
 
@@ -42,10 +43,15 @@ def draw_rows(num_users: int, num_items: int, size: int, device: str, count: int
 class Training:
     """A backbone, an optimizer and rows; its methods are the steps that are compared."""
 
-    def __init__(self, backbone: il.Backbone, fused: bool, rows: Iterator[Rows]) -> None:
+    def __init__(
+        self,
+        backbone: il.Backbone,
+        optimizer: Callable[..., torch.optim.Optimizer],
+        rows: Iterator[Rows],
+    ) -> None:
         self.backbone = backbone
         self.parameters = list(backbone.parameters())
-        self.optimizer = torch.optim.Adam(self.parameters, lr=1e-3, fused=fused)
+        self.optimizer = optimizer(self.parameters)
         self.rows = rows
         self.engine = InverseGradient(1e-3, "adam", BatchSign())
         self.cross_entropy = BinaryCrossEntropy()
@@ -141,7 +147,8 @@ def compare(
     for name, (method, fused) in STEPS.items():
         torch.manual_seed(0)
         backbone = il.backbones.NeuMF(num_users, num_items, 32).to(device)
-        training = Training(backbone, fused, draw_rows(num_users, num_items, size, device, 8))
+        adam = partial(torch.optim.Adam, lr=1e-3, fused=fused)
+        training = Training(backbone, adam, draw_rows(num_users, num_items, size, device, 8))
         steps[name] = getattr(training, method)
     return interleave(steps, rounds, device_clock(device))
 
