@@ -56,7 +56,7 @@ class UserRatioSplit(Split):
     def __init__(self, seed: int) -> None:
         self.seed = seed
 
-    def __call__(self, interactions: Interactions) -> np.ndarray:
+    def __call__(self, interactions: Interactions, seed: int = 42) -> np.ndarray:
         """Returns the part of each row."""
         users = interactions.users
         order = np.lexsort((np.random.default_rng(self.seed).random(len(users)), users))

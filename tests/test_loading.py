@@ -28,7 +28,7 @@ def train_in_python():
     model = il.InverseGradientRecommender(
         backbone=partial(il.backbones.GMF, embedding_dim=4),
         unlabeled_loss=il.losses.InverseDualLoss(prior=0.3),
-        optimizer=partial(torch.optim.Adam, lr=2e-3),
+        optimizer=partial(torch.optim.Adam, lr=2e-3, fused=True),
         inner_lr=1e-3,
     )
     trainer = make_trainer(max_epochs=1, enable_checkpointing=True)

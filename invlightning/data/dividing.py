@@ -14,7 +14,7 @@ from invlightning.data.hashing import Mask, lowest, pair_hashes
 Parts = NDArray[np.uint8]
 
 # Salts keep choices of different purpose independent under one seed.
-_SPLIT, _THIN, _META = 0, 1, 2
+_SPLIT, _THIN, _META, _TIES = 0, 1, 2, 3
 
 
 def check_fractions(val: float, test: float) -> None:
@@ -94,21 +94,24 @@ def user_random_split(
 
 
 def leave_last_out(
-    users: NDArray[Any], items: NDArray[Any], timestamps: NDArray[np.int64]
+    users: NDArray[Any], items: NDArray[Any], timestamps: NDArray[np.int64], seed: int = 42
 ) -> Parts:
     """Holds out the last row of each user for test and the one before for validation.
 
-    Users with fewer than three rows stay in training. Ties in time are ordered by item.
+    Users with fewer than three rows stay in training. Rows of a user at the same time have no order
+    of their own: a hash of the pair with the seed gives them one, so that neither the numbering of
+    the items nor the order of the file is learned or measured.
 
     Args:
         users: ``(N,)`` user indices.
         items: ``(N,)`` item indices.
         timestamps: ``(N,)`` times.
+        seed: Any integer.
 
     Returns:
         ``(N,)`` parts.
     """
-    order = np.lexsort((items, timestamps, users))
+    order = np.lexsort((pair_hashes(users, items, seed, _TIES), timestamps, users))
     sizes, starts = _group_starts(users)
     ends = starts[sizes >= 3] + sizes[sizes >= 3]
     parts = np.zeros(len(order), dtype=np.uint8)

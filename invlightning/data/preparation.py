@@ -226,8 +226,14 @@ def concatenate(tables: Sequence[RawTable], parts: Sequence[int]) -> RawTable:
 
 
 def _join(pieces: Sequence[Column], name: str) -> Column:
-    if all(isinstance(piece, np.ndarray) and piece.dtype.kind in "iuf" for piece in pieces):
+    kinds = {piece.dtype.kind if isinstance(piece, np.ndarray) else "O" for piece in pieces}
+    if kinds <= set("iuf") or kinds == {"M"}:
         return np.concatenate([np.asarray(piece) for piece in pieces])
+    if "M" in kinds:
+        raise ValueError(
+            "the timestamps are dates in some files and numbers in others: write them alike, so "
+            "that their order is known."
+        )
     # One file may hold text where another happens to hold only whole numbers.
     chunks = [as_arrow(piece, name).cast(pa.large_string()) for piece in pieces]
     return pa.chunked_array([chunk for column in chunks for chunk in column.chunks])

@@ -180,7 +180,7 @@ def split_rows(
         hidden: What becomes of the rows whose label is hidden: ``exposed`` rows, or ``unseen``, as
             if nobody had met them.
         meta_fraction: Share of the labeled training rows, in [0, 1), that forms the meta part.
-        seed: Seed of both choices; the split has its own.
+        seed: Seed of both choices, and of a split that has none of its own.
 
     Returns:
         The divided rows.
@@ -189,7 +189,7 @@ def split_rows(
         ValueError: If a share is out of its range, or no row or no positive is left to train on.
     """
     check_shares(labeled_fraction, meta_fraction)
-    parts = split(interactions)
+    parts = split(interactions, seed)
     train = np.flatnonzero((parts == TRAIN) & interactions.is_labeled)
     if len(train) == 0:
         raise ValueError(

@@ -24,8 +24,13 @@ class Split(Specified, ABC):
     """How the rows of a data set are divided."""
 
     @abstractmethod
-    def __call__(self, interactions: Interactions) -> Parts:
-        """Returns the part of each row: ``(N,)`` 0 training, 1 validation, 2 test."""
+    def __call__(self, interactions: Interactions, seed: int = 42) -> Parts:
+        """Returns the part of each row: ``(N,)`` 0 training, 1 validation, 2 test.
+
+        Args:
+            interactions: The rows.
+            seed: That of the run; a split with a seed of its own keeps to that.
+        """
 
 
 def divided_alike(
@@ -54,21 +59,22 @@ class RandomSplit(Split):
     Args:
         val: Share of validation rows.
         test: Share of test rows.
-        seed: Any integer; the same seed gives the same split.
+        seed: Any integer; the same seed gives the same split. None takes that of the run.
 
     Raises:
         ValueError: If the fractions are out of range.
     """
 
-    def __init__(self, val: float = 0.1, test: float = 0.1, seed: int = 42) -> None:
+    def __init__(self, val: float = 0.1, test: float = 0.1, seed: int | None = None) -> None:
         check_fractions(val, test)
         self.val, self.test, self.seed = val, test, seed
 
     @override
-    def __call__(self, interactions: Interactions) -> Parts:
+    def __call__(self, interactions: Interactions, seed: int = 42) -> Parts:
+        own = seed if self.seed is None else self.seed
         return divided_alike(
             interactions,
-            lambda users, items: random_split(users, items, self.val, self.test, self.seed),
+            lambda users, items: random_split(users, items, self.val, self.test, own),
         )
 
 
@@ -76,10 +82,11 @@ class UserRandomSplit(RandomSplit):
     """As :class:`RandomSplit`, within each user; see :func:`user_random_split`."""
 
     @override
-    def __call__(self, interactions: Interactions) -> Parts:
+    def __call__(self, interactions: Interactions, seed: int = 42) -> Parts:
+        own = seed if self.seed is None else self.seed
         return divided_alike(
             interactions,
-            lambda users, items: user_random_split(users, items, self.val, self.test, self.seed),
+            lambda users, items: user_random_split(users, items, self.val, self.test, own),
         )
 
 
@@ -120,16 +127,24 @@ class LeaveLastOut(Split):
     """The last labeled row of each user is for test, the one before for validation.
 
     See :func:`leave_last_out`; exposed rows follow in time (:func:`follow_in_time`).
+
+    Args:
+        seed: Any integer; decides about rows of one user at the same time. None takes that of the
+            run.
     """
 
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+
     @override
-    def __call__(self, interactions: Interactions) -> Parts:
+    def __call__(self, interactions: Interactions, seed: int = 42) -> Parts:
         """Returns the part of each row; ValueError without timestamps."""
         times = _timestamps(interactions, self)
         labeled = interactions.is_labeled
         parts = np.zeros(len(interactions), dtype=np.uint8)
         users, items = interactions.users[labeled], interactions.items[labeled]
-        parts[labeled] = leave_last_out(users, items, times[labeled])
+        own = seed if self.seed is None else self.seed
+        parts[labeled] = leave_last_out(users, items, times[labeled], own)
         return parts if labeled.all() else follow_in_time(interactions, parts)
 
 
@@ -149,7 +164,7 @@ class TemporalSplit(Split):
         self.val, self.test = val, test
 
     @override
-    def __call__(self, interactions: Interactions) -> Parts:
+    def __call__(self, interactions: Interactions, seed: int = 42) -> Parts:
         """Returns the part of each row; ValueError without timestamps."""
         return temporal_split(_timestamps(interactions, self), self.val, self.test)
 
@@ -160,28 +175,29 @@ class GivenSplit(Split):
     Args:
         val: Share of the training rows that becomes the validation part where the files give
             none; ignored where they do.
-        seed: Any integer; decides which rows these are.
+        seed: Any integer; decides which rows these are. None takes that of the run.
 
     Raises:
         ValueError: If the fraction is out of range.
     """
 
-    def __init__(self, val: float = 0.0, seed: int = 42) -> None:
+    def __init__(self, val: float = 0.0, seed: int | None = None) -> None:
         check_fractions(val, 0.0)
         self.val, self.seed = val, seed
 
     @override
-    def __call__(self, interactions: Interactions) -> Parts:
+    def __call__(self, interactions: Interactions, seed: int = 42) -> Parts:
         """Returns the part of each row; ValueError if the data has no split of its own."""
         if interactions.parts is None:
             raise ValueError(
                 "GivenSplit needs data that comes with its own split, and this does not: give "
                 "val_path and test_path, or use RandomSplit."
             )
+        own = seed if self.seed is None else self.seed
         parts = interactions.parts.copy()
         if self.val > 0 and not (parts == 1).any():
             for kind in (interactions.is_labeled, ~interactions.is_labeled):
                 train = np.flatnonzero((parts == 0) & kind)
                 users, items = interactions.users[train], interactions.items[train]
-                parts[train] = random_split(users, items, self.val, 0.0, self.seed)
+                parts[train] = random_split(users, items, self.val, 0.0, own)
         return parts

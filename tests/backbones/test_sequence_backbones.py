@@ -62,7 +62,7 @@ def test_training_rows_read_what_came_before_them(build, paused):
     backbone = awake(build(USERS, ITEMS, dropout=0.0), facts)
     state, rows = state_of(backbone), rows_of(facts)
     expected = []
-    for n, (_, user, item, _) in enumerate(rows):
+    for n, (_, user, item, _) in enumerate(row[:4] for row in rows):
         items = oracle.history(rows, user, before=n, max_len=LENGTH)
         expected.append(vector(build, state, items) @ state["items.weight"][item])
     if paused:
@@ -158,7 +158,7 @@ def test_windows_of_histories():
         assert lengths[user] == len(expected)
     moments = histories.moment(facts.users, facts.items)
     items, lengths = histories.until(facts.users, moments)
-    for n, (_, user, _, _) in enumerate(rows):
+    for n, (_, user, _, _) in enumerate(row[:4] for row in rows):
         assert moments[n] == len(oracle.history(rows, user, before=n))
         expected = oracle.history(rows, user, before=n, max_len=LENGTH)
         assert items[n, : lengths[n]].tolist() == expected

@@ -105,10 +105,10 @@ def test_shares_out_of_range_are_refused(options, message):
 def test_rows_without_anything_to_train_on_are_refused():
     interactions = prepare(table(), positive_threshold=2)
     with pytest.raises(ValueError, match="leaves none of the 60 labeled rows for"):
-        split_rows(interactions, lambda rows: np.full(len(rows), TEST, dtype=np.uint8))
+        split_rows(interactions, lambda rows, seed: np.full(len(rows), TEST, dtype=np.uint8))
     parts = np.where(interactions.labels > 0, TEST, TRAIN).astype(np.uint8)
     with pytest.raises(ValueError, match=r"none of the .* labeled training rows is positive"):
-        split_rows(interactions, lambda rows: parts)
+        split_rows(interactions, lambda rows, seed: parts)
 
 
 def test_a_data_module_has_no_rows_before_setup():

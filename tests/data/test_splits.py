@@ -112,8 +112,33 @@ def test_hashes_are_uniform_and_distinct():
 def test_leave_last_out():
     users = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
     items = np.array([1, 2, 3, 1, 2, 4, 3, 2, 1])
-    times = np.array([5, 9, 7, 1, 2, 6, 6, 6, 0])
-    assert leave_last_out(users, items, times).tolist() == [0, 2, 1, 0, 0, 2, 1, 0, 0]
+    times = np.array([5, 9, 7, 1, 2, 6, 8, 7, 0])
+    assert leave_last_out(users, items, times).tolist() == [0, 2, 1, 0, 0, 0, 2, 1, 0]
+
+
+def test_rows_at_the_same_time_are_held_out_without_regard_to_their_item():
+    """Seen to fail with ties ordered by item: all held-out items were the last, 99."""
+    users, items = np.divmod(np.arange(200 * 100), 100)
+    parts = leave_last_out(users, items, np.zeros_like(users), 3)
+    for part in (1, 2):
+        assert abs(items[parts == part].mean() - 49.5) < 4 * 29 / np.sqrt(200)
+    again = leave_last_out(users, items, np.zeros_like(users), 4)
+    assert (parts != again).sum() > 300
+
+
+SEEDED = [RandomSplit(0.2, 0.1), UserRandomSplit(0.2, 0.1), LeaveLastOut(), GivenSplit(0.2)]
+
+
+@pytest.mark.parametrize("split", SEEDED, ids=lambda split: type(split).__name__)
+def test_a_split_without_a_seed_of_its_own_follows_the_run(split):
+    """Seen to fail with a seed of 42 of its own: a loop over seeds did not vary the split."""
+    given = GivenSplit(0.2, seed=1) if isinstance(split, GivenSplit) else type(split)(seed=1)
+    users, items = np.divmod(np.arange(400), 20)
+    parts = np.repeat(np.array([0, 2], dtype=np.uint8), [360, 40])
+    data = prepare(RawTable(users, items, items % 2, np.zeros_like(items), parts))
+    assert (split(data, 1) != split(data, 2)).any()
+    assert (split(data, 1) == split(data, 1)).all()
+    assert (given(data, 1) == given(data, 2)).all()
 
 
 @settings(deadline=None, max_examples=60)

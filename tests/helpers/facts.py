@@ -3,6 +3,7 @@
 import torch
 
 from invlightning.backbones import TrainingFacts
+from tests.reference.sequence_backbones import tie
 
 USERS, ITEMS = 7, 11
 
@@ -22,9 +23,10 @@ def make_facts(rows=40, seed=0, num_users=USERS, num_items=ITEMS, features=(0, 0
 
 
 def rows_of(facts):
-    """(time, user, item, label) of each row, for the oracle."""
+    """(time, user, item, label, tie) of each row, for the oracle."""
     columns = (facts.timestamps, facts.users, facts.items, facts.labels.long())
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [(*row, tie(row[1], row[2], facts.num_items)) for row in rows]
 
 
 def awake(backbone, facts=None, std=0.5):

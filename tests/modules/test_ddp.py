@@ -192,7 +192,7 @@ def test_ragged_last_batches(form):
 class EvenUsers(il.data.Split):
     """Keeps 80 rows of users with an even index, so of the first process alone, to validate on."""
 
-    def __call__(self, interactions):
+    def __call__(self, interactions, seed=42):
         parts = np.zeros(len(interactions), dtype=np.uint8)
         parts[np.flatnonzero(interactions.users % 2 == 0)[:80]] = 1
         return parts

@@ -3,12 +3,21 @@
 import numpy as np
 
 
+def tie(user, item, num_items):
+    """What orders rows of equal time: SplitMix64's scrambling of the pair, in signed integers."""
+    key = user * num_items + item
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        key = ((key ^ (key >> shift)) * factor) % 2**64
+        key -= 2**64 if key >= 2**63 else 0
+    return (key ^ (key >> 31)) & 0x7FFFFFFFFFFFFFFF
+
+
 def history(rows, user, before=None, max_len=None):
     """Positive items of a user in order of time, before a row (its place in ``rows``).
 
-    ``rows`` holds (time, user, item, label); equal times count in the order of rows.
+    ``rows`` holds (time, user, item, label, tie); rows of equal time count in the order of ties.
     """
-    order = sorted(range(len(rows)), key=lambda n: (rows[n][0], n))
+    order = sorted(range(len(rows)), key=lambda n: (rows[n][0], rows[n][4]))
     if before is not None:
         order = order[: order.index(before)]
     items = [rows[n][2] for n in order if rows[n][1] == user and rows[n][3] > 0]

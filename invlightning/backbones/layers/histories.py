@@ -27,7 +27,7 @@ class Histories(TravelingTensors):
         self._start(torch.empty(3, 0, dtype=torch.int64))
 
     def start(self, facts: TrainingFacts, name: str) -> None:
-        """Takes the training rows; of rows of equal time the order decides.
+        """Takes the training rows; of a user's rows of equal time a hash of the pair decides.
 
         Args:
             facts: Labeled training rows with timestamps.
@@ -41,7 +41,9 @@ class Histories(TravelingTensors):
                 f"{name} learns from the order of time, but the data has no timestamps: name the "
                 "timestamp column of the data module, or use another backbone."
             )
-        by_time = facts.timestamps.argsort(stable=True)
+        # Neither the numbering of the items nor the order of the file may be learned.
+        by_hash = _mix(facts.users.long() * self.num_items + facts.items).argsort(stable=True)
+        by_time = by_hash[facts.timestamps[by_hash].argsort(stable=True)]
         order = by_time[facts.users[by_time].argsort(stable=True)]
         columns = (facts.users, facts.items, (facts.labels > 0).long())
         rows = torch.stack([column[order] for column in columns])

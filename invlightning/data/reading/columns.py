@@ -1,5 +1,6 @@
 """Columns of files and arrays, checked and turned into numbers."""
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -110,26 +111,70 @@ def as_ratings(column: Column) -> NDArray[np.float32]:
     return values
 
 
+def as_times(column: Column) -> NDArray[Any]:
+    """Returns timestamps as found, without losing their order.
+
+    Args:
+        column: ``(N,)`` numbers or dates.
+
+    Returns:
+        ``(N,)`` int64 or float64 numbers, or datetime64 in nanoseconds, whatever the unit or zone
+        of the dates, so that several files can be joined.
+
+    Raises:
+        ValueError: If some are missing, are neither numbers nor dates, or are dates before 1678 or
+            after 2261.
+    """
+    if isinstance(column, np.ndarray) and column.dtype in (np.int64, "datetime64[ns]"):
+        return np.asarray(column)
+    times = as_arrow(column, "timestamp")
+    mend = "correct them, remove these rows, or leave the timestamp column out"
+    refuse(pc.is_null(times, nan_is_null=True), "timestamps are missing or NaN", mend)
+    if pa.types.is_floating(times.type):
+        numbers: NDArray[np.float64] = times.cast(pa.float64()).to_numpy()
+        refuse(~np.isfinite(numbers), "timestamps are infinite", mend)
+        whole = (np.floor(numbers) == numbers).all() and np.abs(numbers).max(initial=0) < 2.0**63
+        return numbers.astype(np.int64) if whole else numbers
+    if pa.types.is_integer(times.type):
+        return np.asarray(times.cast(pa.int64()))
+    if not (pa.types.is_timestamp(times.type) or pa.types.is_date(times.type)):
+        raise ValueError(f"timestamps are neither numbers nor dates but {times.type}: {mend}.")
+    try:
+        # A time with a zone is stored as that of UTC.
+        return np.asarray(times.cast(pa.timestamp("ns", getattr(times.type, "tz", None)))).astype(
+            "datetime64[ns]"
+        )
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"a timestamp lies before 1678 or after 2261 ({error}): {mend}."
+        ) from error
+
+
 def as_timestamps(column: Column) -> NDArray[np.int64]:
-    """Returns timestamps as int64, in the unit of the source; fractions are cut off.
+    """Returns timestamps as int64 in the order of the source.
+
+    Numbers with fractions are counted in the finest decimal unit that fits, at most in billionths;
+    whole numbers stay as they are and dates count nanoseconds.
 
     Args:
         column: ``(N,)`` numbers or dates.
 
     Raises:
-        ValueError: If some are missing, or are neither numbers nor dates.
+        ValueError: As :func:`as_times`.
     """
-    if _is_plain(column, np.int64):
-        return np.asarray(column)
-    times = as_arrow(column, "timestamp")
-    mend = "correct them, remove these rows, or leave the timestamp column out"
-    missing = pc.is_null(times, nan_is_null=True)
-    refuse(missing, "timestamps are missing or NaN", mend)
-    if pa.types.is_date32(times.type):
-        times = times.cast(pa.timestamp("s"))
-    if pa.types.is_floating(times.type):
-        times = pc.floor(times)
-    elif not (pa.types.is_integer(times.type) or pa.types.is_temporal(times.type)):
-        raise ValueError(f"timestamps are neither numbers nor dates but {times.type}: {mend}.")
-    values: NDArray[np.int64] = times.cast(pa.int64()).to_numpy()
-    return values
+    times = as_times(column)
+    if times.dtype == np.int64:
+        return times
+    if times.dtype.kind == "M":
+        nanoseconds: NDArray[np.int64] = times.view(np.int64)
+        return nanoseconds
+    largest = float(np.abs(times).max(initial=1.0))
+    if largest >= 2.0**63:
+        raise ValueError(f"a timestamp is {largest:g}, more than an integer of 64 bits holds.")
+    whole = np.floor(times)
+    digits = min(9, max(0, math.floor(math.log10(2.0**62 / max(largest, 1.0)))))
+    units = 10**digits
+    # Apart, because the product of a large number would lose the fraction that matters.
+    fractions = np.floor((times - whole) * units).astype(np.int64)
+    counted: NDArray[np.int64] = whole.astype(np.int64) * units + fractions
+    return counted

@@ -14,7 +14,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from invlightning.data.interactions import RawTable
-from invlightning.data.reading.columns import Column, as_ids, as_ratings, as_timestamps
+from invlightning.data.reading.columns import Column, as_ids, as_ratings, as_times
 from invlightning.data.reading.labels import label_by_signals
 
 _RECBOLE_TYPE = re.compile(r":(token|float)(_seq)?$")
@@ -58,7 +58,8 @@ def read_table(
             the first line.
 
     Returns:
-        The columns: ids int64 or text, ratings float32 or labels int8, timestamps int64.
+        The columns: ids int64 or text, ratings float32 or labels int8, timestamps
+        int64, float64 or datetime64 in nanoseconds.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -124,7 +125,7 @@ def _to_table(columns: dict[str, Any], signals: dict[str, str]) -> RawTable:
     users = _convert(columns, "users", lambda column: as_ids(column, "user"))
     items = _convert(columns, "items", lambda column: as_ids(column, "item"))
     ratings = _convert(columns, "ratings", as_ratings)
-    times = _convert(columns, "timestamps", as_timestamps)
+    times = _convert(columns, "timestamps", as_times)
     if not signals:
         return RawTable(users, items, ratings, times)
     positives, negatives = (

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from invlightning.data.reading.columns import as_ids, as_ratings, as_timestamps
 
@@ -106,15 +108,41 @@ def test_bad_ratings(column, message):
     "column",
     [
         np.array([0, 86400]),
-        np.array([0.2, 86400.9]),
+        np.array([0.0, 86400.0]),
+        np.array([0, 86400], dtype=np.uint32),
         np.array(["1970-01-01", "1970-01-02"], dtype="datetime64[s]"),
+        np.array(["1970-01-01", "1970-01-02"], dtype="datetime64[ms]"),
         np.array([datetime.date(1970, 1, 1), datetime.date(1970, 1, 2)]),
+        pa.array([0, 86400 * 10**6], pa.timestamp("us", "Europe/Berlin")),
     ],
 )
 def test_times_become_int64(column):
+    """Dates count nanoseconds, whatever their unit; whole numbers stay as they are."""
     times = as_timestamps(column)
     assert times.dtype == np.int64
-    assert times.tolist() == [0, 86400]
+    assert times.tolist() in ([0, 86400], [0, 86400 * 10**9])
+    assert (times[1] == 86400) == (np.asarray(column).dtype.kind in "iuf")
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.floats(-4e18, 4e18, allow_nan=False), min_size=2, max_size=20),
+    st.sampled_from([1.0, 1e-3, 1e-9]),
+)
+def test_no_order_of_times_is_turned(numbers, scale):
+    """Seen to fail when whole numbers and fractions are counted in different units."""
+    column = np.array(numbers) * scale
+    times = as_timestamps(column)
+    order = np.argsort(column, kind="stable")
+    assert (np.diff(times[order]) >= 0).all()
+
+
+def test_rows_within_a_second_keep_their_order():
+    """Fractions were cut off. Seen to fail so."""
+    seconds = 1.7e9 + np.arange(1000) * 1e-6
+    assert (np.diff(as_timestamps(seconds)) > 0).all()
+    dates = np.datetime64("2024-05-01T10:00:00", "ns") + np.arange(1000)
+    assert (np.diff(as_timestamps(dates)) == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -122,6 +150,9 @@ def test_times_become_int64(column):
     [
         (np.array([0.0, np.nan]), "1 of 2 timestamps are missing or NaN, first in row 1"),
         (np.array(["noon"]), "neither numbers nor dates but string"),
+        (np.array([0.5, np.inf]), "1 of 2 timestamps are infinite"),
+        (np.array([1e300]), "more than an integer of 64 bits holds"),
+        (np.array(["1500-01-01"], "datetime64[s]"), "lies before 1678 or after 2261"),
     ],
 )
 def test_bad_times(column, message):
