@@ -33,13 +33,24 @@ class InverseLearningCLI(CheckpointArgument, LightningCLI):
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds ``--monitor``."""
+        """Adds ``--monitor`` and ``--untrained``."""
         add_monitor(parser)
+        parser.add_argument(
+            "--untrained",
+            type=bool,
+            default=False,
+            help="Whether validate, test and predict may run without ckpt_path, on random weights.",
+        )
 
     @override
     def settle_checkpoint(self, adopt: Callable[[], None]) -> None:
         section = self.config[self.config.subcommand]
         check_checkpoint(section.ckpt_path)
+        if self.config.subcommand != "fit" and section.ckpt_path is None and not section.untrained:
+            raise ValueError(
+                f"{self.config.subcommand} without --ckpt_path would use a model that was never "
+                "trained: give the checkpoint that fit wrote, or --untrained true to mean that."
+            )
         # When training goes on, the command line decides about hyper-parameters; Lightning would
         # silently prefer those of the checkpoint. Everywhere else the checkpoint decides.
         if self.config.subcommand != "fit":

@@ -85,6 +85,11 @@ class TrainLoader(ResumableLoader):
     def __len__(self) -> int:
         return sum(len(order) for order in self._orders)
 
+    @property
+    def supervised_batches(self) -> int:
+        """Batches of an epoch that come before the meta part."""
+        return len(self._orders[0])
+
     def _share(self, epoch: int, part: int) -> LabeledRows:
         """Returns this process's rows of a part in the order of the epoch."""
         seed = mix_seed(self.seed, epoch, part) if self.shuffle else None
@@ -183,3 +188,14 @@ class ExposedEpochLoader(ResumableLoader):
 def beside(batch: LabeledBatch, exposed: ExposedRows) -> LabeledBatch:
     """Puts exposed rows beside the labeled ones of a batch."""
     return batch._replace(exposed_users=exposed.users, exposed_items=exposed.items)
+
+
+def with_exposed(batch: LabeledBatch) -> LabeledBatch:
+    """Counts the exposed rows of a batch, if it has some, as rows to draw items beside."""
+    if batch.exposed_users is None or batch.exposed_items is None:
+        return batch
+    return batch._replace(
+        users=torch.cat([batch.users, batch.exposed_users]),
+        items=torch.cat([batch.items, batch.exposed_items]),
+        labels=torch.cat([batch.labels, batch.labels.new_ones(len(batch.exposed_users))]),
+    )

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from invlightning.data.evaluation_loaders import EvalLoader, RankingLoader
-from invlightning.data.loader import ExposedEpochLoader, TrainLoader
+from invlightning.data.loader import ExposedEpochLoader, TrainLoader, with_exposed
 from invlightning.data.rows import TEST, VAL
 from invlightning.data.rows_module import RowsDataModule
 from invlightning.data.samplers import (
@@ -239,7 +239,8 @@ class ImplicitDataModule(RowsDataModule, ABC):
             return self._with_draws(batch)
 
     def _with_draws(self, batch: LabeledBatch) -> LabeledBatch:
-        observed = self._observed(batch)
+        model = self.trainer.lightning_module if self.trainer else None
+        observed = with_exposed(batch) if getattr(model, "draws_beside_exposed", False) else batch
         items = self.draw_unlabeled(observed)
         items, beside = items[: len(batch.users)], items[len(batch.users) :]
         mask = items >= 0 if self.active_sampler.has_saturated_users else None
@@ -250,18 +251,6 @@ class ImplicitDataModule(RowsDataModule, ABC):
             return batch
         resampler = self.resampler.to(items.device)
         return batch._replace(items=resampler.draw(batch, self._draw(self._generator)))
-
-    def _observed(self, batch: LabeledBatch) -> LabeledBatch:
-        """The rows to draw beside: the labeled ones and, for models of exposure, exposed ones."""
-        model = self.trainer.lightning_module if self.trainer else None
-        wanted = getattr(model, "draws_beside_exposed", False)
-        if not wanted or batch.exposed_users is None or batch.exposed_items is None:
-            return batch
-        return batch._replace(
-            users=torch.cat([batch.users, batch.exposed_users]),
-            items=torch.cat([batch.items, batch.exposed_items]),
-            labels=torch.cat([batch.labels, batch.labels.new_ones(len(batch.exposed_users))]),
-        )
 
     def draw_unlabeled(self, batch: LabeledBatch) -> Tensor:
         """Draws the unlabeled items of a batch; its seed decides about everything random.

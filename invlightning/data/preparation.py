@@ -234,6 +234,6 @@ def _join(pieces: Sequence[Column], name: str) -> Column:
             "the timestamps are dates in some files and numbers in others: write them alike, so "
             "that their order is known."
         )
-    # One file may hold text where another happens to hold only whole numbers.
+    # One file may hold text where another holds only whole numbers, which are written in one way.
     chunks = [as_arrow(piece, name).cast(pa.large_string()) for piece in pieces]
     return pa.chunked_array([chunk for column in chunks for chunk in column.chunks])

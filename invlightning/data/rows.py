@@ -135,13 +135,35 @@ class SplitRows:
         """One sentence on what there is to train on."""
         table = self.interactions
         labels = table.labels[self.train_rows]
-        val, test = (len(self.labeled_rows(part)) for part in (VAL, TEST))
+        val, test = (self._held_out(part) for part in (VAL, TEST))
         exposed = f"{len(self.exposed_rows)} exposed ones, " if len(self.exposed_rows) else ""
         return (
             f"{table.num_users} users, {table.num_items} items; {len(labels)} labeled training "
             f"rows ({int(labels.sum())} positive, {int(self.meta.sum())} of all in the meta "
             f"part), {exposed}{val} validation and {test} test rows."
         )
+
+    def is_cold(self, part: int) -> NDArray[np.bool_]:
+        """Which labeled rows of a part have a user or an item without any training row.
+
+        Args:
+            part: 1 validation, 2 test.
+
+        Returns:
+            ``(n,)`` True for cold rows, in the order of :meth:`labeled_rows`.
+        """
+        table, rows = self.interactions, self.labeled_rows(part)
+        trained = np.concatenate([self.train_rows, self.exposed_rows])
+        sides = ((table.users, table.num_users), (table.items, table.num_items))
+        counts = [(np.bincount(side[trained], minlength=size), side) for side, size in sides]
+        cold_users, cold_items = (count[side[rows]] == 0 for count, side in counts)
+        cold: NDArray[np.bool_] = cold_users | cold_items
+        return cold
+
+    def _held_out(self, part: int) -> str:
+        cold = int(self.is_cold(part).sum())
+        told = f" ({cold} of a user or item without a training row)" if cold else ""
+        return f"{len(self.labeled_rows(part))}{told}"
 
 
 def check_shares(labeled_fraction: float, meta_fraction: float) -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from invlightning.data.reading.columns import Column, as_ids
+from invlightning.data.reading.columns import CANONICAL, Column, as_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +65,7 @@ class Vocabulary:
         """Returns the indices of raw ids.
 
         Integers written as text, as a command line gives them, are found among integer ids, and
-        integers among text ids.
+        integers among text ids; text with leading zeros or a sign is another id.
 
         Args:
             raw: ``(m,)`` ids or a single one.
@@ -77,17 +77,33 @@ class Vocabulary:
         Raises:
             ValueError: If ids are unknown; names up to three of them and one that is known.
         """
+        found = self.find(raw, name)
+        if (found < 0).any():
+            self._report_unknown(np.atleast_1d(np.asarray(raw)), found < 0, name)
+        return found
+
+    def find(self, raw: ArrayLike, name: str = "user") -> NDArray[np.int64]:
+        """As :meth:`encode`, with -1 for ids that are unknown.
+
+        Args:
+            raw: ``(m,)`` ids or a single one.
+            name: ``"user"`` or ``"item"``, for messages.
+
+        Returns:
+            ``(m,)`` indices.
+
+        Raises:
+            ValueError: If ids are missing or fractions.
+        """
         wanted = as_ids(np.atleast_1d(np.asarray(raw)), name)
         known = pa.array(self.ids)
         column = pa.chunked_array([pa.array(wanted)]) if isinstance(wanted, np.ndarray) else wanted
         if column.type != known.type:
             if not self.is_text:
-                whole = pc.match_substring_regex(column, r"^[-+]?\d{1,18}$")
+                whole = pc.match_substring_regex(column, CANONICAL)
                 column = pc.if_else(whole, column, None)
             column = column.cast(known.type)
-        found = pc.index_in(column, value_set=known)
-        if found.null_count:
-            self._report_unknown(wanted, np.asarray(pc.is_null(found)), name)
+        found = pc.index_in(column, value_set=known).fill_null(-1)
         indices: NDArray[np.int64] = found.to_numpy().astype(np.int64)
         return indices
 

@@ -1,6 +1,5 @@
 """Evaluation and recommendation: what every trained backbone can do."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,7 +13,7 @@ from invlightning.backbones import Backbone
 from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
 from invlightning.metrics import LabeledMetrics, RankingMetrics
 from invlightning.metrics.functional import ranking_hits, top_unseen
-from invlightning.modules.vocabularies import Vocabularies
+from invlightning.modules.vocabularies import RawIds, Seen, Vocabularies
 from invlightning.types import LabeledBatch, RankingBatch
 
 
@@ -152,24 +151,29 @@ class EvaluatedModule(pl.LightningModule):
     @torch.no_grad()
     def recommend(
         self,
-        users: Sequence[int | str],
-        seen: tuple[Sequence[int | str], Sequence[int | str]] | None = None,
+        users: RawIds,
+        seen: Seen | None = None,
     ) -> pd.DataFrame:
         """Recommends to some users, without a trainer.
 
         Args:
-            users: Raw ids of the users.
-            seen: Raw ids of users and, as long, of the items they already know, which are left
-                out. None leaves nothing out.
+            users: Raw ids of the users; one that comes twice is answered once.
+            seen: What the users already know, which is left out: two columns of raw ids, users and
+                beside them items, or a mapping from users to items. None leaves nothing out.
 
         Returns:
             Columns user, item, rank (from 1) and score (logit), ``top_k`` rows a user.
 
         Raises:
-            ValueError: If an id is unknown.
+            ValueError: If an id is unknown, or ``users`` is a text.
         """
-        rows, items = self.vocabularies.encode_seen(users, seen or ((), ()))
-        index = self.vocabularies.encode("users", users)
+        if isinstance(users, str):
+            raise ValueError(
+                f"users is the text {users!r}: pass a list of ids, such as [{users!r}]."
+            )
+        index = self.vocabularies.encode("users", list(dict.fromkeys(users)))
+        index = torch.from_numpy(pd.unique(index.numpy()))  # 7 and "7" are one user
+        rows, items = self.vocabularies.encode_seen(index, ((), ()) if seen is None else seen)
         empty = index.new_empty(0)
         batch = RankingBatch(*(t.to(self.device) for t in (index, rows, items, empty, empty)))
         with evaluation_mode(self), fixed_parameters(self):

@@ -7,6 +7,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
+from invlightning.data import ImplicitDataModule
+from invlightning.data.loader import TrainLoader
 from invlightning.inverse import Decision
 from invlightning.modules.trainer_data import implicit_data
 
@@ -29,7 +31,7 @@ def check_phases(trainer: pl.Trainer, schedule: str) -> None:
     """Checks that a phased schedule will see meta rows.
 
     Raises:
-        ValueError: If the data module keeps no meta part.
+        ValueError: If the data module keeps no meta part, or ``limit_train_batches`` cuts it off.
     """
     data = implicit_data(trainer)
     if schedule == "phased" and data is not None and data.epoch == "exposed":
@@ -41,6 +43,26 @@ def check_phases(trainer: pl.Trainer, schedule: str) -> None:
         raise ValueError(
             "schedule='phased' takes inverse gradient steps on the meta part, but the data module "
             "has none: set meta_fraction above 0, or use schedule='every_batch'."
+        )
+    if schedule == "phased" and data is not None:
+        _check_limit(trainer, data)
+
+
+def _check_limit(trainer: pl.Trainer, data: ImplicitDataModule) -> None:
+    """Refuses a limit before the meta part, which comes last in an epoch; a dry run may have it."""
+    limit = trainer.limit_train_batches
+    dry_run = trainer.fast_dev_run  # type: ignore[attr-defined]
+    if dry_run or limit is None or (isinstance(limit, float) and limit == 1.0):
+        return
+    loader = data.train_dataloader()
+    assert isinstance(loader, TrainLoader)  # an epoch over exposed rows has no phases
+    supervised, total = loader.supervised_batches, len(loader)
+    taken = int(limit * total) if isinstance(limit, float) else min(limit, total)
+    if 0 < taken <= supervised:
+        raise ValueError(
+            f"limit_train_batches={limit} ends an epoch after {taken} of {total} batches, before "
+            f"the meta part begins at batch {supervised + 1}: no inverse gradient step would be "
+            "taken. Use schedule='every_batch', a larger meta_fraction, or no limit."
         )
 
 

@@ -1,6 +1,6 @@
 """Raw ids of users and items, carried by the module so that predictions speak them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,30 @@ import torch
 from torch import Tensor
 
 from invlightning.data.vocabulary import Vocabulary
+
+RawIds = Sequence[int | str]
+Seen = tuple[RawIds, RawIds] | Mapping[int | str, RawIds]
+
+
+def two_columns(seen: Seen) -> tuple[list[int | str], list[int | str]]:
+    """Users and, beside them, the items that they know.
+
+    Args:
+        seen: The two columns, or a mapping from each user to items.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if isinstance(seen, Mapping):
+        pairs = [(user, item) for user, items in seen.items() for item in items]
+        return [user for user, _ in pairs], [item for _, item in pairs]
+    if len(seen) != 2 or isinstance(seen, str) or len(seen[0]) != len(seen[1]):
+        raise ValueError(
+            f"seen is a {type(seen).__name__} of length {len(seen)}: pass two columns of one "
+            "length, users and beside them the items that they know, or a mapping from users to "
+            "items."
+        )
+    return list(seen[0]), list(seen[1])
 
 
 class Vocabularies:
@@ -60,24 +84,29 @@ class Vocabularies:
             )
         return torch.from_numpy(vocabulary.encode(list(raw), name=name[:-1]))
 
-    def encode_seen(
-        self, users: Sequence[int | str], seen: tuple[Sequence[int | str], Sequence[int | str]]
-    ) -> tuple[Tensor, Tensor]:
+    def encode_seen(self, users: Tensor, seen: Seen) -> tuple[Tensor, Tensor]:
         """Seen pairs of some users as rows of ``users`` and item indices.
 
         Args:
-            users: Raw ids; each defines a row.
-            seen: Raw ids of users and of items, equally long. Pairs of other users are ignored.
+            users: ``(B,)`` distinct user indices; each defines a row.
+            seen: What is known of whom; pairs of other users are ignored.
 
         Returns:
             Rows ``(S,)`` and items ``(S,)``.
+
+        Raises:
+            ValueError: If ``seen`` is neither a mapping nor two columns of one length, or an item
+                is unknown.
         """
-        pairs = pd.DataFrame({"user": list(seen[0]), "item": list(seen[1])})
-        rows = pd.DataFrame({"user": list(users), "row": range(len(users))})
-        pairs["user"], rows["user"] = pairs["user"].astype(str), rows["user"].astype(str)
+        assert self.users is not None  # the users were encoded before
+        # Through the vocabulary: 7, 7.0 and "7" are the same user where ids are integers.
+        owners, items = two_columns(seen)
+        known = self.users.find(owners, "user") if owners else np.empty(0, dtype=np.int64)
+        pairs = pd.DataFrame({"user": known, "item": items})
+        rows = pd.DataFrame({"user": users.numpy(), "row": range(len(users))})
         found = rows.merge(pairs, on="user")
-        items = self.encode("items", found["item"].tolist())
-        return torch.tensor(found["row"].tolist(), dtype=torch.int64), items
+        encoded = self.encode("items", found["item"].tolist()) if len(found) else users.new_empty(0)
+        return torch.tensor(found["row"].tolist(), dtype=torch.int64), encoded
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """Tensors only, so that a checkpoint loads safely."""

@@ -95,3 +95,15 @@ def test_same_command_twice_gives_the_same_weights():
     args = ["fit", "--config=ig_ncf.yaml", *SMALL, "--trainer.max_epochs=1"]
     first, second = (run(args).model.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_an_untrained_model_is_used_on_demand_only(command, capsys):
+    """Seen to fail without the check: an untrained model was evaluated, with exit code 0."""
+    args = [command, "--config=ig_ncf.yaml", *TINY, *QUIET, "--model.backbone=GMF"]
+    with pytest.raises(
+        ValueError, match=rf"{command} without --ckpt_path would use a model that was"
+    ):
+        run(args)
+    done = run([*args, "--untrained=true", "--data.predict_users=[3]"])
+    assert done.model.backbone is not None

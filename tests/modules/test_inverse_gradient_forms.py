@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.strategies import FSDPStrategy
 
+import invlightning as il
 from invlightning.callbacks import InverseGradientCallback
 from invlightning.modules.inverse_checks import check_strategy
 from tests.helpers.foreign import Manual, Plain, loader
@@ -213,3 +214,28 @@ def test_a_training_step_of_a_subclass_is_refused(kind):
     """It trained nothing: global_step stayed 0."""
     with pytest.raises(ValueError, match=r"OwnStep defines training_step.*define labeled_loss"):
         make_trainer().fit(kind(), loader(), loader())
+
+
+LIMITS = [(0.5, True), (0.9, True), (1.0, False), (3, True), (9, True), (10, False), (99, False)]
+
+
+@pytest.mark.parametrize(("limit", "refused"), LIMITS)
+def test_a_limit_that_cuts_off_the_meta_part_is_refused(limit, refused):
+    """Seen to fail without the check: an epoch then took no inverse gradient step, silently."""
+    data = il.SyntheticDataModule(
+        num_users=60, num_items=50, interactions_per_user=20, batch_size=96, meta_fraction=0.1
+    )
+    model = il.InverseGradientRecommender(partial(il.backbones.GMF, embedding_dim=4))
+    trainer = make_trainer(max_epochs=1, limit_train_batches=limit)
+    if refused:
+        with pytest.raises(ValueError, match="before the meta part begins at batch 10: no inverse"):
+            trainer.fit(model, data)
+        return
+    trainer.fit(model, data)
+    assert model.last_step is not None
+
+
+def test_a_dry_run_may_end_before_the_meta_part():
+    model = il.InverseGradientRecommender(partial(il.backbones.GMF, embedding_dim=4))
+    data = il.SyntheticDataModule(num_users=60, num_items=50, meta_fraction=0.1)
+    make_trainer(fast_dev_run=True).fit(model, data)

@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 import invlightning as il
+from invlightning.data.vocabulary import Vocabulary
 from invlightning.types import LabeledBatch
 from tests.helpers.trainers import make_trainer
 
@@ -211,3 +212,47 @@ def test_monitoring_auc_without_negatives_is_refused(tmp_path):
     data = il.ArrayDataModule(users, items)
     with pytest.raises(ValueError, match="monitor a full-catalogue metric"):
         make_trainer(tmp_path, callbacks=[checkpoint], max_epochs=2).fit(il.Recommender(GMF), data)
+
+
+@pytest.fixture
+def served():
+    """A model whose user and item ids are integers, 7 to 46 and 1000 to 1029."""
+    model = il.Recommender(GMF, num_users=40, num_items=30, top_k=3)
+    model.vocabularies.users = Vocabulary(np.arange(7, 47))
+    model.vocabularies.items = Vocabulary(np.arange(1000, 1030))
+    return model
+
+
+SEEN = {
+    "columns": lambda items: ([7] * 3, items),
+    "floats, as pandas has them": lambda items: (pd.Series([7.0] * 3), pd.Series(items) + 0.0),
+    "text": lambda items: (["7"] * 3, [str(item) for item in items]),
+    "mapping": lambda items: {7: items, 99: [1000]},
+}
+
+
+@pytest.mark.parametrize("form", SEEN)
+def test_what_is_seen_goes_through_the_ids_of_the_model(form, served):
+    """Seen to fail with ids compared as text: a float column left nothing out."""
+    best = served.recommend([7])["item"].tolist()
+    again = served.recommend([7], SEEN[form](best))["item"].tolist()
+    assert len(again) == 3
+    assert not set(again) & set(best)
+
+
+def test_each_user_is_answered_once_and_text_is_no_list(served):
+    """Seen to fail without either: repeated rows, and "10 of 10 ids are unknown"."""
+    assert served.recommend([7, 8, 7, "8"])["user"].tolist() == [7] * 3 + [8] * 3
+    with pytest.raises(ValueError, match=r"users is the text 'cust-1': pass a list of ids"):
+        served.recommend("cust-1")
+    for seen in (([7], [1000, 1001]), [7], "77"):
+        with pytest.raises(ValueError, match="pass two columns of one length, users and beside"):
+            served.recommend([7], seen)
+
+
+@pytest.mark.parametrize("asked", ["00007", "+7", "7.0", " 7"])
+def test_text_that_is_another_id_is_no_number(asked, served):
+    """Seen to fail with any digits taken for the number they spell."""
+    with pytest.raises(ValueError, match="1 of 1 user ids are unknown"):
+        served.recommend([asked])
+    assert served.recommend(["7"])["user"].unique().tolist() == [7]

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 Column: TypeAlias = NDArray[Any] | pa.Array | pa.ChunkedArray
 
+# Integers that are written in one way only, so that text and number can stand for each other.
+CANONICAL = r"^(0|-?[1-9][0-9]{0,17})$"
+_TEXT_OF_A_FILE = pa.dictionary(pa.int32(), pa.string())
+_MISSING = ["NA", "N/A", "nan", "NaN", "NAN", "null", "NULL", "None"]
 _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 
 
@@ -59,10 +63,12 @@ def refuse(bad: Any, what: str, mend: str) -> None:
 def as_ids(column: Column, name: str) -> Any:
     """Returns raw ids as int64 or as text.
 
-    Whole numbers, also those stored as floats, become int64; everything else becomes text.
+    Whole numbers, also those stored as floats, become int64. So does text of a file if each id is a
+    whole number as it is usually written: ``007``, ``+5``, ``1e3`` or ``1.0`` among them make all
+    ids text, since as numbers they would change or merge with others.
 
     Args:
-        column: ``(N,)`` ids.
+        column: ``(N,)`` ids; text of a file comes as a dictionary column.
         name: ``"user"`` or ``"item"``, for messages.
 
     Returns:
@@ -73,16 +79,42 @@ def as_ids(column: Column, name: str) -> Any:
     """
     if _is_plain(column, np.int64):
         return column
+    if isinstance(column, pa.ChunkedArray) and column.type == _TEXT_OF_A_FILE:
+        return _ids_of_text(column, name)
     ids = as_arrow(column, name)
     missing = pc.is_null(ids, nan_is_null=True)
     refuse(missing, f"{name} ids are missing (NaN or empty)", "fill them in or remove these rows")
     if pa.types.is_floating(ids.type):
         fractions = pc.not_equal(ids, pc.floor(ids))
         refuse(fractions, f"{name} ids are fractions", "use whole numbers or text as ids")
+    if pa.types.is_uint64(ids.type) and (pc.max(ids).as_py() or 0) >= 2**63:
+        return ids.cast(pa.string())
     if pa.types.is_integer(ids.type) or pa.types.is_floating(ids.type):
         return ids.cast(pa.int64()).to_numpy()
     text = pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)
     return ids if text else ids.cast(pa.string())
+
+
+def _without_missing(text: Any) -> Any:
+    """Text in which the usual spellings of a missing number are null."""
+    return pc.if_else(pc.is_in(text, pa.array(_MISSING, text.type)), None, text)
+
+
+def _ids_of_text(column: pa.ChunkedArray, name: str) -> Any:
+    """Ids of a dictionary column of text: int64 where each is a whole number as usually written."""
+    missing = pc.is_null(column)
+    refuse(missing, f"{name} ids are missing (NaN or empty)", "fill them in or remove these rows")
+    chunks = [chunk for chunk in column.chunks if len(chunk)]
+    if not all(
+        pc.all(pc.match_substring_regex(chunk.dictionary, CANONICAL)).as_py() for chunk in chunks
+    ):
+        return column.cast(pa.string())
+    numbers, start = np.empty(len(column), dtype=np.int64), 0
+    for chunk in chunks:  # each with a dictionary of its own; joining them would cost memory
+        values = chunk.dictionary.cast(pa.int64()).to_numpy()
+        np.take(values, chunk.indices.to_numpy(), out=numbers[start : start + len(chunk)])
+        start += len(chunk)
+    return numbers
 
 
 def as_ratings(column: Column) -> NDArray[np.float32]:
@@ -99,6 +131,7 @@ def as_ratings(column: Column) -> NDArray[np.float32]:
     ratings = as_arrow(column, "rating")
     mend = "correct them, remove these rows, or name another rating column"
     if pa.types.is_string(ratings.type) or pa.types.is_large_string(ratings.type):
+        ratings = _without_missing(ratings)
         wrong = pc.invert(pc.match_substring_regex(ratings, _NUMBER)).fill_null(False)
         example = "".join(ratings.filter(wrong)[:1].to_pylist())
         refuse(wrong, f"ratings are not numbers, such as {example!r}", mend)
@@ -128,6 +161,8 @@ def as_times(column: Column) -> NDArray[Any]:
     if isinstance(column, np.ndarray) and column.dtype in (np.int64, "datetime64[ns]"):
         return np.asarray(column)
     times = as_arrow(column, "timestamp")
+    if pa.types.is_string(times.type) or pa.types.is_large_string(times.type):
+        times = _without_missing(times)
     mend = "correct them, remove these rows, or leave the timestamp column out"
     refuse(pc.is_null(times, nan_is_null=True), "timestamps are missing or NaN", mend)
     if pa.types.is_floating(times.type):

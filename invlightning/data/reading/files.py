@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -19,7 +17,6 @@ from invlightning.data.reading.labels import label_by_signals
 
 _RECBOLE_TYPE = re.compile(r":(token|float)(_seq)?$")
 _SEPARATORS = ("\t", "::", ",", ";", "|", " ")
-_EXACT_IN_FLOAT = 2.0**53
 POSITIVE_SIGNAL, NEGATIVE_SIGNAL = "positive signal ", "negative signal "
 _BLOCK_BYTES = 2**24  # smaller pieces leave holes in memory when columns are freed one by one
 
@@ -207,19 +204,22 @@ def _parse(
     parse = pacsv.ParseOptions(
         delimiter=separator[0], quote_char=False if separator == "::" else '"'
     )
+    ids = (str(positions[key]) for key in ("users", "items"))
     convert = pacsv.ConvertOptions(
         include_columns=sorted({str(place) for place in positions.values()}),
+        # As text, so that 007 stays 007; a dictionary takes less memory than the numbers would.
+        column_types={name: pa.dictionary(pa.int32(), pa.string()) for name in ids},
         strings_can_be_null=True,
+        null_values=[""],  # NA may be an id; elsewhere it is missing, which the columns know
     )
     try:
         table = _stream(path, read, parse, convert)
-        # Ids that merely look like dates, fractions or truth values are read again, as text.
-        ids = {str(positions[key]) for key in ("users", "items")}
-        odd = [name for name in ids if not _plain_ids(table.column(name))]
-        if odd:
-            convert.column_types = {name: pa.string() for name in odd}
-            table = _stream(path, read, parse, convert)
     except pa.ArrowInvalid as error:
+        if "UTF8" in str(error):
+            raise ValueError(
+                f"{path} is not written in UTF-8: convert it, for example by "
+                f"iconv -f latin1 -t utf-8 {path}."
+            ) from error
         raise ValueError(
             f"{path} is not a table separated by {separator!r}: {error}. Set the separator, and "
             "give column_names if there is no header line."
@@ -241,14 +241,3 @@ def _stream(
         # A type guessed from the first block may not fit a later one; this guesses from all, and
         # says what is wrong where the file is malformed.
         return pacsv.read_csv(str(path), read, parse, convert)
-
-
-def _plain_ids(column: Any) -> bool:
-    """True if a column holds text, integers, or floats that are exact integers."""
-    kind = column.type
-    if pa.types.is_floating(kind):
-        exact = pc.and_(
-            pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), _EXACT_IN_FLOAT)
-        )
-        return bool(np.asarray(exact.fill_null(True)).all())
-    return bool(pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_null(kind))

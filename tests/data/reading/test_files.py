@@ -1,12 +1,18 @@
 """Tables of every format, and what is said about broken ones."""
 
+import csv
 import gzip
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import invlightning as il
 from invlightning.data.reading.files import read_table
 
 COLUMNS = ("user", "item", "rating", "time")
@@ -20,7 +26,7 @@ TEXTS = {
     "recbole.inter": "user:token\titem:token\trating:float\ttime:float\n"
     "7\t3\t4.5\t100.0\n2\t9\t1\t50.0\n",
     "colons.dat": "user::item::rating::time\n7::3::4.5::100\n2::9::1::50\n",
-    "floats.csv": "user,item,rating,time\n7.0,3,4.5,1e2\n2.0,9,1,50\n",
+    "floats.csv": "user,item,rating,time\n7,3,4.5,1e2\n2,9,1,50\n",
 }
 
 
@@ -79,12 +85,68 @@ def test_ratings_and_times_are_optional(tmp_path):
         ["1.50", "2.5"],
         ["True", "false"],
         ["18446744073709551615", "18446744073709551614"],
+        ["00007", "7"],
+        ["+5", "5"],
+        ["1e3", "1000"],
+        ["1.0", "1"],
+        ["NA", "null"],
+        [" 7", "7 "],
+        ["1234567890123456789", "-0"],
     ],
 )
 def test_ids_that_are_not_integers_stay_as_written(ids, tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("user,item\n" + "".join(f"{user},{place}\n" for place, user in enumerate(ids)))
     assert read_table(path).users.to_pylist() == ids
+
+
+ID = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=6)
+WRITTEN = st.one_of(
+    ID, st.integers(-(10**19), 10**19).map(str), st.sampled_from(["007", "7", "+7"])
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(WRITTEN, min_size=1, max_size=8))
+def test_ids_of_a_file_come_out_as_they_went_in(ids):
+    """Whatever is written, in quotes or not. Seen to fail when numbers are guessed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "table.csv")
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["user", "item"], *([user, 1] for user in ids)])
+        found = read_table(path).users
+    found = found.tolist() if isinstance(found, np.ndarray) else found.to_pylist()
+    assert [str(user) for user in found] == ids
+
+
+def test_files_that_look_different_keep_their_users_apart(tmp_path):
+    """007 of a file that looks numeric and 007 of one that does not were two users."""
+    for name, users in (("a", ["007", "8", "9"]), ("b", ["007", "x", "8"])):
+        lines = [f"{user},{item},{item % 2}\n" for user in users for item in range(4)]
+        (tmp_path / f"{name}.csv").write_text("user,item,rating\n" + "".join(lines))
+    paths = {"path": str(tmp_path / "a.csv"), "test_path": str(tmp_path / "b.csv")}
+    data = il.TableDataModule(**paths, rating_column="rating", batch_size=4)
+    data.setup()
+    assert data.interactions.user_ids.ids.tolist() == ["007", "8", "9", "x"]
+
+
+def test_missing_ratings_and_times_have_many_spellings(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("user,item,rating,time\n1,2,NA,5\n2,1,4.5,6\n3,1,null,7\n4,1,,8\n5,2,NaN,9\n")
+    found = read_table(path, *COLUMNS).ratings
+    assert np.isnan(found).tolist() == [True, False, True, True, True]
+    path.write_text("user,item,rating,time\n1,2,1,NA\n2,1,4,6\n")
+    with pytest.raises(ValueError, match="1 of 2 timestamps are missing"):
+        read_table(path, *COLUMNS)
+
+
+def test_another_encoding_is_named(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes("user,item\nJosé,1\n".encode("latin-1"))
+    with pytest.raises(
+        ValueError, match="is not written in UTF-8: convert it, for example by iconv"
+    ):
+        read_table(path)
 
 
 def test_types_may_change_after_the_first_block(tmp_path, monkeypatch):
