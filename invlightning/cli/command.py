@@ -1,6 +1,9 @@
 """The command ``invlightning``: LightningCLI with our classes known by name."""
 
+import os
 import platform
+import sys
+from argparse import ArgumentError
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -11,9 +14,10 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from typing_extensions import override
 
 from invlightning.cli.configs_lookup import packaged_configs
-from invlightning.cli.console import console
+from invlightning.cli.console import DEBUG, HINT, console
 from invlightning.cli.loggers import default_loggers, move_loggers
 from invlightning.cli.monitors import FittingMonitor, add_monitor, monitor_everywhere
+from invlightning.cli.parser_messages import plain_message
 from invlightning.cli.predictions import PredictionWriter
 from invlightning.cli.reports import print_fit_report, print_metrics
 from invlightning.cli.resuming import check_checkpoint, resume_callbacks, settle_evaluation
@@ -29,7 +33,13 @@ class InverseLearningCLI(CheckpointArgument, LightningCLI):
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses the arguments, in which packaged configs may be given by name."""
-        self.config = parser.parse_args(packaged_configs(args))
+        try:
+            self.config = parser.parse_args(packaged_configs(args))
+        except ArgumentError as error:
+            if os.environ.get(DEBUG):
+                raise
+            print(f"error: {plain_message(str(error))}\n{HINT}", file=sys.stderr)
+            raise SystemExit(2) from error
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -110,7 +120,11 @@ def run(args: ArgsType = None) -> InverseLearningCLI:
         trainer_defaults={"logger": default_loggers()},
         parser_kwargs={
             "version": version_line(),
-            **{name: {"usage": USAGE % name} for name in LightningCLI.subcommands()},
+            "exit_on_error": False,
+            **{
+                name: {"usage": USAGE % name, "exit_on_error": False}
+                for name in LightningCLI.subcommands()
+            },
         },
         args=args,
     )

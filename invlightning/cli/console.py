@@ -7,7 +7,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
 DEBUG = "INVLIGHTNING_DEBUG"
+HINT = f"(Set {DEBUG}=1 to see where it was raised.)"
 
 
 def input_error(error: BaseException | None) -> BaseException | None:
@@ -18,12 +21,15 @@ def input_error(error: BaseException | None) -> BaseException | None:
 
     Returns:
         The ``ValueError`` or ``OSError`` (missing file, failed download) whose ``raise`` stands in
-        this package, or None.
+        this package, what Lightning or an optimizer of torch says about an argument, or None.
     """
     while error is not None:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         name = frames[-1].f_globals.get("__name__", "") if frames else ""
-        if name.partition(".")[0] == "invlightning" and isinstance(error, (ValueError, OSError)):
+        ours = name.partition(".")[0] == "invlightning" and isinstance(error, ValueError | OSError)
+        # What a Trainer or an optimizer says about its arguments is about the input, too.
+        of_optimizer = name.startswith("torch.optim") and isinstance(error, ValueError)
+        if ours or of_optimizer or isinstance(error, MisconfigurationException):
             return error
         error = error.__cause__
     return None
@@ -49,5 +55,5 @@ def console() -> Iterator[None]:
         found = input_error(error)
         if found is None or os.environ.get(DEBUG):
             raise
-        print(f"error: {found}\n(Set {DEBUG}=1 to see where it was raised.)", file=sys.stderr)
+        print(f"error: {found}\n{HINT}", file=sys.stderr)
         raise SystemExit(2) from error

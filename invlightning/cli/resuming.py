@@ -35,6 +35,8 @@ def check_checkpoint(path: str | None) -> None:
         ValueError: If it is no checkpoint, is damaged, does not say its class, or asks for anything
             but imported classes of the right kind.
     """
+    if path == "":
+        raise ValueError("--ckpt_path is empty: give the path of a checkpoint, or leave it out.")
     if path is None or not Path(path).is_file():
         if path is not None and "://" not in path and Path(path).suffix == ".ckpt":
             read_checkpoint(path)

@@ -37,9 +37,9 @@ def both(callbacks=lambda: [], model_arguments=None, **flags):
 PLAIN_FLAGS = {
     "max_steps": ({"max_epochs": -1, "max_steps": 21}, 21),
     "min_epochs": ({"max_epochs": 2, "min_epochs": 2}, 32),
-    "overfit_batches": ({"overfit_batches": 3}, 9),
-    "limit_train_batches": ({"limit_train_batches": 5, "limit_val_batches": 1}, 15),
-    "limit_train_share": ({"limit_train_batches": 0.5, "limit_val_batches": 0.0}, 24),
+    "overfit_batches": ({"overfit_batches": 14}, 42),
+    "limit_train_batches": ({"limit_train_batches": 14, "limit_val_batches": 1}, 42),
+    "limit_train_share": ({"limit_train_batches": 0.9, "limit_val_batches": 0.0}, 42),
     "fast_dev_run": ({"fast_dev_run": 2}, 2),
     "check_val_every_n_epoch": ({"check_val_every_n_epoch": 2}, 48),
     "reload_dataloaders": ({"reload_dataloaders_every_n_epochs": 1}, 48),

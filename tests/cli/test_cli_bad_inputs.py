@@ -1,0 +1,129 @@
+"""Bad input at a terminal: a sentence that says what was found, exit code 2, and no training."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from invlightning import cli
+from tests.helpers.cli_runs import QUIET
+
+HEAD = "user,item,stars\n"
+FILES = {
+    "good.csv": HEAD + "".join(f"{u},{i},{(u * i) % 5 + 1}\n" for u in range(9) for i in range(9)),
+    "empty.csv": "",
+    "header.csv": HEAD,
+    "word.csv": HEAD + "1,2,good\n2,1,3\n",
+    "infinite.csv": HEAD + "1,2,inf\n2,1,3\n",
+    "missing_user.csv": HEAD + ",2,4\n2,1,3\n",
+    "one_user.csv": HEAD + "1,2,4\n1,3,1\n",
+    "low.csv": HEAD + "1,2,1\n2,3,1\n1,3,1\n",
+    "ragged.csv": HEAD + "1,2,4\n2,1\n",
+    "latin.csv": None,
+    "not.parquet": "user,item\n",
+    "text.ckpt": "not a checkpoint",
+    "broken.yaml": "model: [\n",
+    "key.yaml": "model: {init_args: {inner_rate: 3}}\n",
+    "section.yaml": "modl: {a: 3}\n",
+    "list.yaml": "- 1\n",
+}
+TABLE = ["--data=TableDataModule", "--data.rating_column=stars", "--data.positive_threshold=3"]
+
+
+def table(path, *more):
+    return [*TABLE, f"--data.path={path}", *more]
+
+
+# Arguments behind ``fit --config ig_ncf.yaml``, and what the sentence says.
+CASES = [
+    # keys
+    (["--model.inner_lrr=1"], "no option of InverseGradientRecommender; did you mean 'inner_lr'?"),
+    (["--model.backbone.embeding_dim=3"], "no option of NeuMF; did you mean 'embedding_dim'?"),
+    (["--model.unlabeled_loss.wait=3"], "--model.unlabeled_loss.wait is no option of"),
+    (["--data.batchsize=3"], "no option of SyntheticDataModule; did you mean 'batch_size'?"),
+    (["--data.root=x"], "--data.root is no option of SyntheticDataModule."),
+    (["--trainer.max_epok=3"], "--trainer.max_epok is no option; did you mean 'max_epochs'?"),
+    (["--monitr=val_auc"], "--monitr is no option; did you mean 'monitor'?"),
+    (["--config=key.yaml"], "--model.inner_rate is no option of InverseGradientRecommender"),
+    (["--config=section.yaml"], "--modl.a is no option; did you mean 'model'?"),
+    # types
+    (["--data.batch_size=many"], "--data.batch_size is 'many', expected int."),
+    (["--data.meta_fraction=abc"], "--data.meta_fraction is 'abc', expected float."),
+    (["--trainer.max_epochs=many"], "--trainer.max_epochs is 'many', expected int."),
+    (["--model.optimizer.lr=high"], "--model.optimizer.lr is 'high', expected float."),
+    (["--model.unlabeled_loss.prior=x"], "is 'x', expected float or 'labeled'."),
+    (["--model.schedule=never"], "--model.schedule is 'never', expected 'phased', 'every_batch'."),
+    (["--data.epoch=all"], "--data.epoch is 'all', expected"),
+    # classes
+    (["--model.backbone=NeuMFF"], "'NeuMFF', which is no class known here; did you mean 'NeuMF'?"),
+    (["--model.unlabeled_loss=InversDualLoss"], "did you mean 'InverseDualLoss'?"),
+    (["--model=Recomender"], "--model is 'Recomender', which is no class known here; did you mean"),
+    (["--data=CoatModule"], "did you mean 'CoatDataModule'?"),
+    (["--model=NeuMF"], "--model is 'NeuMF', which is a class of another kind"),
+    # values
+    (["--model.inner_lr=0"], "inner_lr must be positive, got 0"),
+    (["--model.embedding_l2=-1"], "embedding_l2 must be at least 0, got -1"),
+    (["--model.optimizer.lr=-1"], "Invalid learning rate: -1"),
+    (["--trainer.max_epochs=-5"], "`max_epochs` must be a non-negative integer or -1"),
+    (["--data.batch_size=0"], "batch_size must be at least 1, got 0"),
+    (["--data.labeled_fraction=2"], "labeled_fraction must be in (0, 1], got 2.0."),
+    (["--data.meta_fraction=1"], "meta_fraction must be in [0, 1), got 1.0."),
+    (["--data.meta_fraction=0"], "the data module has none: set meta_fraction above 0"),
+    (["--data.num_unlabeled=0"], "num_unlabeled"),
+    (["--trainer.limit_train_batches=2"], "before the meta part begins"),
+    (["--monitor=val_auc", "--trainer.callbacks=null"], "no ModelCheckpoint or EarlyStopping"),
+    # files
+    (["--config=nope.yaml"], "there is no config 'nope.yaml'"),
+    (["--ckpt_path=nope.ckpt"], "nope.ckpt"),
+    (["--ckpt_path=text.ckpt"], "text.ckpt"),
+    (["--ckpt_path="], "--ckpt_path is empty"),
+    (table("nope.csv"), "there is no file 'nope.csv'"),
+    (table("empty.csv"), "empty.csv is empty"),
+    (table("header.csv"), "has a header but no rows"),
+    (table("good.csv", "--data.user_column=usr"), "has no column 'usr'; its columns are"),
+    (table("good.csv", "--data.rating_column=star"), "did you mean 'stars' or 'user'?"),
+    (
+        table("good.csv", "--data.positive_threshold=9"),
+        "ratings range from 1 to 5, so no rating is above",
+    ),
+    (table("word.csv"), "1 of 2 ratings are not numbers, such as 'good'"),
+    (table("infinite.csv"), "infinite"),
+    (table("missing_user.csv"), "1 of 2 user ids are missing"),
+    (table("one_user.csv"), "fewer than two users"),
+    (table("low.csv"), "ratings range from 1 to 1, so no rating is above"),
+    (table("ragged.csv"), "ragged.csv is not a table separated by ','"),
+    (table("latin.csv"), "latin.csv is not written in UTF-8"),
+    (table("not.parquet"), "not.parquet is not a Parquet file"),
+    (table("good.csv", "--data.separator=abc"), "separator must be one character or '::'"),
+    (table("good.csv", "--data.min_user_count=99"), "leave none of"),
+]
+OTHERS = [
+    (["test", "--config=ig_ncf.yaml"], "test without --ckpt_path would use a model that was never"),
+    (["predict", "--config=ig_ncf.yaml"], "predict without --ckpt_path would use a model"),
+    (["fit"], "arguments are required: fit.data, fit.model"),
+    (["fit", "--config=base.yaml", "--config=method/nope.yaml"], "there is no config"),
+    (["train"], "train"),
+    ([], "subcommand"),
+]
+ALL = [(["fit", "--config=ig_ncf.yaml", *given], told) for given, told in CASES] + OTHERS
+
+
+@pytest.mark.parametrize(("arguments", "told"), ALL, ids=lambda x: x if isinstance(x, str) else "")
+@pytest.mark.filterwarnings("ignore")
+def test_bad_input_is_one_sentence(arguments, told, tmp_path, monkeypatch, capsys):
+    """Seen to fail on 0.1.0 for misspelt keys, wrong types, unknown classes and bad values."""
+    monkeypatch.chdir(tmp_path)
+    for name, content in FILES.items():
+        if content is not None:
+            Path(name).write_text(content)
+    Path("latin.csv").write_bytes((HEAD + "José,2,4\n").encode("latin-1"))
+    monkeypatch.setattr(sys, "argv", ["invlightning", *arguments, *(QUIET if arguments else [])])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2
+    assert "Traceback" not in error
+    sentence = error[error.index("error: ") :]
+    assert told in sentence
+    assert len(sentence.splitlines()) <= 3
+    assert not Path("runs", "lightning_logs", "version_0", "checkpoints").exists()
