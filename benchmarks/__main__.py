@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import accelerator, epoch, metrics, reading, sampling, scale, scoring, steps
-from benchmarks.figures import Figure, as_data, machine, table
+from benchmarks.figures import Figure, as_data, brief_table, machine, table
 from benchmarks.plot import plot
+from benchmarks.readme import insert
 
 RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- speed: written by python -m benchmarks -->", "<!-- speed: end -->"
 BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "steps": steps.run,
     "scale": scale.run,
@@ -47,6 +50,8 @@ def main(arguments: list[str] | None = None) -> None:
     content = {"machine": host, "figures": as_data(figures), "step_time": curve}
     (options.output / "speed.json").write_text(json.dumps(content, indent=2) + "\n")
     plot(curve, options.output / "speed.png")
+    if options.output == RESULTS and not options.quick:
+        README.write_text(insert(brief_table(figures), README.read_text(), BEGIN, END))
 
 
 if __name__ == "__main__":

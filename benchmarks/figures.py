@@ -52,6 +52,20 @@ def table(figures: list[Figure]) -> str:
     return "\n".join(lines)
 
 
+def brief_table(figures: list[Figure]) -> str:
+    """A Markdown table for the README: what was measured, and whether it is what was aimed at."""
+    lines = ["| figure | measured | target |", "|---|---|---|"]
+    for figure in figures:
+        measured = f"{figure.measured:.3g} {figure.unit}".strip()
+        missed = " (missed)" if figure.met is False else ""
+        sign = "≥" if figure.higher_is_better else "≤"
+        target = (
+            "" if figure.target is None else f"{sign} {figure.target:.3g} {figure.unit}".strip()
+        )
+        lines.append(f"| {figure.name} | {measured}{missed} | {target} |")
+    return "\n".join(lines)
+
+
 def machine() -> dict[str, Any]:
     """Processor, device and versions."""
     names = ("torch", "pytorch-lightning", "torchmetrics", "numpy", "pandas", "pyarrow")

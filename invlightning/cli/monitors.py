@@ -10,7 +10,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from typing_extensions import override
 
 from invlightning.data.rows import VAL
-from invlightning.modules.checks import LABELED_PAIR_METRICS
+from invlightning.modules.monitored import LABELED_PAIR_METRICS
 from invlightning.modules.trainer_data import implicit_data
 
 MONITORING = {"EarlyStopping", "ModelCheckpoint"}

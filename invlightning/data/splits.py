@@ -16,6 +16,7 @@ from invlightning.data.dividing import (
     temporal_split,
     user_random_split,
 )
+from invlightning.data.instants import split_at
 from invlightning.data.interactions import Interactions
 from invlightning.specs import Specified
 
@@ -45,8 +46,10 @@ def divided_alike(
     Returns:
         ``(N,)`` parts.
     """
-    parts = np.zeros(len(interactions), dtype=np.uint8)
     labeled = interactions.is_labeled
+    if labeled.all():  # a selection of all would copy the columns
+        return divide(interactions.users, interactions.items)
+    parts = np.zeros(len(interactions), dtype=np.uint8)
     for kind in (labeled, ~labeled):
         if kind.any():
             parts[kind] = divide(interactions.users[kind], interactions.items[kind])
@@ -152,21 +155,36 @@ class TemporalSplit(Split):
     """The latest rows are for test, those before for validation; see :func:`temporal_split`.
 
     Args:
-        val: Share of validation rows.
-        test: Share of test rows.
+        val: Share of validation rows; with ``test_from`` alone, of the rows before it.
+        test: Share of test rows; not used with ``test_from``.
+        val_from: Where the validation part begins, as ``test_from``; it needs that one.
+        test_from: Where the test part begins: a number in the unit of the timestamps, or a date
+            such as ``2024-05-01`` or ``2024-05-01T12:00`` in UTC; see :func:`instant`.
 
     Raises:
-        ValueError: If the fractions are out of range.
+        ValueError: If the fractions are out of range, or ``val_from`` comes without ``test_from``.
     """
 
-    def __init__(self, val: float = 0.1, test: float = 0.1) -> None:
+    def __init__(
+        self,
+        val: float = 0.1,
+        test: float = 0.1,
+        val_from: float | str | None = None,
+        test_from: float | str | None = None,
+    ) -> None:
         check_fractions(val, test)
+        if val_from is not None and test_from is None:
+            raise ValueError(f"val_from is {val_from!r} without test_from: say where both begin.")
         self.val, self.test = val, test
+        self.val_from, self.test_from = val_from, test_from
 
     @override
     def __call__(self, interactions: Interactions, seed: int = 42) -> Parts:
-        """Returns the part of each row; ValueError without timestamps."""
-        return temporal_split(_timestamps(interactions, self), self.val, self.test)
+        """Returns the part of each row; ValueError without timestamps or rows of a part."""
+        times = _timestamps(interactions, self)
+        if self.test_from is None:
+            return temporal_split(times, self.val, self.test)
+        return split_at(times, self.val, self.val_from, self.test_from)
 
 
 class GivenSplit(Split):

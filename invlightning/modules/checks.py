@@ -10,36 +10,9 @@ from pytorch_lightning.callbacks import (
 from torch import Tensor, nn
 
 from invlightning.compat import saves_by_time
-from invlightning.data.rows import VAL
 from invlightning.modules.trainer_data import implicit_data
 from invlightning.sparse import sparse_tables
 from invlightning.types import LabeledBatch
-
-LABELED_PAIR_METRICS = ("auc", "gauc", "mrr", "ndcg@", "harm@")
-
-
-def check_monitors(trainer: pl.Trainer) -> None:
-    """Checks that no callback monitors a metric which the validation rows cannot give.
-
-    Raises:
-        ValueError: If AUC or a per-user metric is monitored, but the validation rows are all
-            positive or all negative.
-    """
-    data = implicit_data(trainer)
-    if data is None:
-        return
-    labels = data.rows.labeled(VAL).labels
-    if len(labels) and labels.min() != labels.max():
-        return
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        monitor = getattr(callback, "monitor", None) or ""
-        if monitor.removeprefix("val_").startswith(LABELED_PAIR_METRICS):
-            found = "no rows" if not len(labels) else "one class only"
-            raise ValueError(
-                f"{type(callback).__name__} monitors {monitor!r}, which needs labeled positives "
-                f"and negatives, but the validation part holds {found}: monitor a full-catalogue "
-                "metric such as 'val_recall@20', or keep rows for validation."
-            )
 
 
 def check_sparse_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer) -> None:

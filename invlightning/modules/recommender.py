@@ -15,10 +15,10 @@ from invlightning.losses import BinaryCrossEntropy, JointLoss, LabeledLoss, Unla
 from invlightning.modules.checks import (
     check_averaging,
     check_exposed,
-    check_monitors,
     check_sparse_backend,
     check_sparse_optimizer,
 )
+from invlightning.modules.monitored import check_monitors
 from invlightning.modules.resume import ResumableModule
 from invlightning.modules.trained_on import RemembersData
 from invlightning.modules.trainer_data import (
@@ -54,6 +54,20 @@ def check_factory(backbone: object, name: str) -> None:
             "functools.partial(invlightning.backbones.GMF, embedding_dim=32); the sizes come from "
             "the data."
         )
+
+
+def check_losses(losses: dict[str, object]) -> None:
+    """Refuses the class of a loss where an instance is meant.
+
+    Args:
+        losses: What was given, by the name of the argument.
+
+    Raises:
+        TypeError: If one of them is a class.
+    """
+    for name, loss in losses.items():
+        if isinstance(loss, type):
+            raise TypeError(f"{name} is the class {loss.__name__}: pass {loss.__name__}(...).")
 
 
 class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, TrainedModule):
@@ -92,6 +106,10 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
             labeled, drawn and exposed rows alike, biases too. With few labels it decides more than
             the method.
 
+    Attributes:
+        lr: Learning rate in place of that of the optimizer; None keeps the latter. It is what
+            ``Tuner(trainer).lr_find(model, datamodule=data)`` sets.
+
     Raises:
         TypeError: If ``backbone`` is an instance, or an argument cannot be written to a
             checkpoint.
@@ -99,6 +117,7 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
             ``embedding_l2`` is negative.
     """
 
+    lr: float | None = None  # replaces the optimizer's; what Tuner.lr_find looks for and sets
     _told_epoch: int | None = None  # so that the losses hear of every epoch once
 
     def __init__(
@@ -124,6 +143,14 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
         if joint_loss is not None and (labeled_loss is not None or unlabeled_loss is not None):
             raise ValueError("joint_loss takes the place of labeled_loss and unlabeled_loss.")
         check_factory(backbone, "backbone")
+        check_losses(
+            {
+                "labeled_loss": labeled_loss,
+                "unlabeled_loss": unlabeled_loss,
+                "exposed_loss": exposed_loss,
+                "joint_loss": joint_loss,
+            }
+        )
         self._save_specs()
         self.build_backbone = backbone
         self.labeled_criterion = labeled_loss if labeled_loss is not None else BinaryCrossEntropy()
@@ -227,6 +254,9 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
             optimizer: torch.optim.Optimizer = default_adam(parameters, scaled=scaler is not None)
         else:
             optimizer = self.build_optimizer(parameters)
+        if self.lr is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = self.lr
         check_sparse_optimizer(self, optimizer)
         check_sparse_backend(self)
         if self.build_lr_scheduler is None:

@@ -86,3 +86,12 @@ def test_row_sparse_and_dense_training_of_the_suite_agree():
             training.inverse_gradient()
     for found, expected in zip(sparse.parameters, dense.parameters, strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+def test_the_readme_tells_figures_and_what_was_missed():
+    figures = [Figure("a", 1.503, 1.3), Figure("b", 7.014, 2.5, True, "M/s"), Figure("c", 0.5)]
+    assert module.brief_table(figures).splitlines()[2:] == [
+        "| a | 1.5 (missed) | ≤ 1.3 |",
+        "| b | 7.01 M/s | ≥ 2.5 M/s |",
+        "| c | 0.5 |  |",
+    ]

@@ -71,6 +71,10 @@ CASES = [
     (["--data.meta_fraction=0"], "the data module has none: set meta_fraction above 0"),
     (["--data.num_unlabeled=0"], "num_unlabeled"),
     (["--trainer.limit_train_batches=2"], "before the meta part begins"),
+    (
+        ["--monitor=val_acc"],
+        "monitors 'val_acc', which no validation of InverseGradientRecommender",
+    ),
     (["--monitor=val_auc", "--trainer.callbacks=null"], "no ModelCheckpoint or EarlyStopping"),
     # files
     (["--config=nope.yaml"], "there is no config 'nope.yaml'"),

@@ -1,5 +1,6 @@
 """Recommender: sizes, losses, evaluation, recommendation, checkpoints."""
 
+import re
 from functools import partial
 
 import numpy as np
@@ -256,3 +257,50 @@ def test_text_that_is_another_id_is_no_number(asked, served):
     with pytest.raises(ValueError, match="1 of 1 user ids are unknown"):
         served.recommend([asked])
     assert served.recommend(["7"])["user"].unique().tolist() == [7]
+
+
+@pytest.mark.parametrize("name", ["labeled_loss", "unlabeled_loss", "exposed_loss", "joint_loss"])
+def test_the_class_of_a_loss_is_refused_at_once(name):
+    """Seen to fail: it passed the constructor and failed within training."""
+    with pytest.raises(TypeError, match=rf"{name} is the class BPRLoss: pass BPRLoss\(...\)"):
+        il.Recommender(GMF, **{name: il.losses.BPRLoss})
+
+
+MISSPELT = [
+    ("val_acc", "did you mean 'val_auc'?"),
+    ("val_recall@10", "did you mean 'val_recall@20'?"),
+]
+
+
+@pytest.mark.parametrize(("monitor", "hint"), MISSPELT)
+def test_a_metric_that_never_comes_is_refused_before_training(monitor, hint, tmp_path):
+    """Seen to fail: the run ended with a traceback after its first epoch."""
+    stop = pl.callbacks.EarlyStopping(monitor)
+    trainer = make_trainer(tmp_path, callbacks=[stop])
+    with pytest.raises(ValueError, match=re.escape(hint)):
+        trainer.fit(il.Recommender(GMF), make_data())
+    assert trainer.global_step == 0
+
+
+class LogsMore(il.Recommender):
+    """Adds a metric by a hook of its own."""
+
+    def on_validation_epoch_end(self):
+        super().on_validation_epoch_end()
+        self.log("val_mine", 1.0)
+
+
+class Logs(pl.Callback):
+    """A callback that logs for the module."""
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        pl_module.log("val_mine", 1.0)
+
+
+@pytest.mark.parametrize("more", [[], [Logs()]])
+def test_metrics_that_others_log_may_be_monitored(more, tmp_path):
+    stop = pl.callbacks.EarlyStopping("val_mine")
+    model = il.Recommender(GMF) if more else LogsMore(GMF)
+    trainer = make_trainer(tmp_path, max_epochs=1, callbacks=[stop, *more])
+    trainer.fit(model, make_data())
+    assert trainer.callback_metrics["val_mine"] == 1
