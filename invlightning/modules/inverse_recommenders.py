@@ -54,8 +54,9 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
         compile: Whether the backbone is compiled, in place; the first steps then take minutes.
         exposed_loss: Loss on exposed rows whose gradient is tried, with that of the drawn pairs if
             both are given. None leaves them out.
-        embedding_l2: Weight of the mean squared norm of the embeddings that a batch looks up, in
-            the outer step; no part of the risk.
+        embedding_l2: Weight of the mean squared norm of the embeddings that a batch looks up.
+        l2_in_risk: Whether that penalty is part of the risk that judges the candidates, and not of
+            the outer step alone.
 
     Raises:
         ValueError: At set-up, if the data module has no meta part for ``phased``, or the Trainer
@@ -82,6 +83,7 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
         compile: bool = False,
         exposed_loss: UnlabeledLoss | None = None,
         embedding_l2: float = 0.0,
+        l2_in_risk: bool = False,
     ) -> None:
         if unlabeled_loss is None and exposed_loss is None:
             unlabeled_loss = InverseDualLoss()
@@ -102,6 +104,7 @@ class InverseGradientRecommender(InverseGradientMixin, Recommender):
         )
         self.inner_lr, self.direction, self.decision = inner_lr, direction, decision
         self.schedule, self.outer_state = schedule, outer_state
+        self.l2_in_risk = l2_in_risk
         _ = self.driver  # refuses wrong values now, not at set-up
 
     @override
@@ -151,6 +154,8 @@ class EntireSpaceInverseGradientRecommender(InverseGradientMixin, EntireSpaceRec
         embedding_l2: Weight of the mean squared norm of the embeddings that the preference looks
             up.
         exposure_l2: Likewise for the exposure. None means ``embedding_l2``.
+        l2_in_risk: Whether the penalty of the preference is part of the risk that judges the
+            candidates, and not of the outer step alone.
 
     Raises:
         TypeError: If a backbone is an instance, or an argument cannot be written to a checkpoint.
@@ -181,6 +186,7 @@ class EntireSpaceInverseGradientRecommender(InverseGradientMixin, EntireSpaceRec
         compile: bool = False,
         embedding_l2: float = 0.0,
         exposure_l2: float | None = None,
+        l2_in_risk: bool = False,
     ) -> None:
         if exposed_loss is None:
             exposed_loss = InverseDualLoss(prior="labeled")
@@ -205,6 +211,7 @@ class EntireSpaceInverseGradientRecommender(InverseGradientMixin, EntireSpaceRec
         )
         self.inner_lr, self.direction, self.decision = inner_lr, direction, decision
         self.schedule, self.outer_state = schedule, outer_state
+        self.l2_in_risk = l2_in_risk
         _ = self.driver  # refuses wrong values now, not at set-up
 
     @override

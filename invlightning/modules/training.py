@@ -26,6 +26,8 @@ class TrainedModule(EvaluatedModule):
         exposed_criterion: Loss of exposed rows, seen and judged by nobody; None leaves them out.
         joint_criterion: Loss of labeled and drawn rows together, in place of the first two.
         embedding_l2: Weight of the squared norm of the embeddings that a batch looks up.
+        l2_in_risk: Whether ``labeled_loss`` holds that penalty, so that candidates are judged by it
+            too.
     """
 
     labeled_criterion: LabeledLoss
@@ -33,6 +35,7 @@ class TrainedModule(EvaluatedModule):
     exposed_criterion: UnlabeledLoss | None
     joint_criterion: JointLoss | None
     embedding_l2: float
+    l2_in_risk: bool = False
 
     def criteria(self) -> list[Loss]:
         """The criteria that the module was built with."""
@@ -73,8 +76,9 @@ class TrainedModule(EvaluatedModule):
         return RowLogits(labeled, kinds[1] if drawn else None, last)
 
     def labeled_loss(self, batch: LabeledBatch) -> Tensor:
-        """Mean loss on the labeled rows, a scalar."""
-        return self._labeled(self(batch.users, batch.items), batch)
+        """Mean loss on the labeled rows, with the L2 penalty if ``l2_in_risk``, a scalar."""
+        loss = self._labeled(self(batch.users, batch.items), batch)
+        return loss + self._penalty(batch) if self.l2_in_risk else loss
 
     def _labeled(self, logits: Tensor, batch: LabeledBatch) -> Tensor:
         return self.labeled_criterion.of_rows(logits, batch.labels, batch.users)
@@ -142,8 +146,9 @@ class TrainedModule(EvaluatedModule):
 
     def further_loss(self, batch: LabeledBatch) -> Tensor | None:
         """What training minimizes beside the losses above: the L2 penalty; None if nothing."""
-        if not self.embedding_l2:
-            return None
+        return self._penalty(batch) if self.embedding_l2 and not self.l2_in_risk else None
+
+    def _penalty(self, batch: LabeledBatch) -> Tensor:
         return self.embedding_l2 * self.backbone.embedding_penalty(*self._looked_up(batch))
 
     def _looked_up(self, batch: LabeledBatch) -> tuple[Tensor, Tensor]:
