@@ -159,12 +159,14 @@ def test_exposed_pairs_are_known_unless_asked_for(draw):
     assert found == draw
 
 
+@pytest.mark.parametrize("part", ["val", "test"])
 @pytest.mark.parametrize("counts", [False, True])
-def test_exposed_training_rows_count_as_seen_unless_told_otherwise(counts):
+def test_exposed_training_rows_count_as_seen_unless_told_otherwise(counts, part):
+    """Seen to fail with the argument ignored, in either part."""
     data = make_data(exposed_seen=counts)
     data.setup()
     rows = data.rows
-    _, ranking = data.val_dataloader()
+    _, ranking = getattr(data, f"{part}_dataloader")()
     left_out = {
         (int(batch.users[row]), int(item))
         for batch in ranking
@@ -202,12 +204,16 @@ def test_hidden_rows_may_be_unseen():
 
 
 def test_splits_keep_the_shares_of_both_kinds():
+    """Seen to fail with all rows divided at once."""
     for split in (il.data.RandomSplit(0.2, 0.1), il.data.UserRandomSplit(0.2, 0.1)):
         data = make_data(split=split)
         data.setup()
         for kind in (data.interactions.is_labeled, ~data.interactions.is_labeled):
             shares = np.bincount(data.rows.parts[kind], minlength=3) / kind.sum()
             assert shares == pytest.approx([0.7, 0.2, 0.1], abs=0.03)
+            if type(split) is il.data.RandomSplit:
+                exact = [round(0.2 * kind.sum()), round(0.1 * kind.sum())]
+                assert np.bincount(data.rows.parts[kind])[1:].tolist() == exact
 
 
 def test_leave_last_out_holds_out_labels_and_exposed_rows_follow_in_time():
