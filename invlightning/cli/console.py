@@ -1,5 +1,6 @@
 """What turns :func:`invlightning.cli.run` into a command of the shell."""
 
+import errno
 import os
 import sys
 import traceback
@@ -11,6 +12,7 @@ from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-define
     MisconfigurationException,
 )
 
+_UNWRITABLE = {errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR}
 DEBUG = "INVLIGHTNING_DEBUG"
 HINT = f"(Set {DEBUG}=1 to see where it was raised.)"
 
@@ -23,7 +25,8 @@ def input_error(error: BaseException | None) -> BaseException | None:
 
     Returns:
         The ``ValueError`` or ``OSError`` (missing file, failed download) whose ``raise`` stands in
-        this package, what Lightning or an optimizer of torch says about an argument, or None.
+        this package, what Lightning or an optimizer of torch says about an argument, what the
+        system says about a folder or disk that cannot be written, or None.
     """
     while error is not None:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -31,7 +34,9 @@ def input_error(error: BaseException | None) -> BaseException | None:
         ours = name.partition(".")[0] == "invlightning" and isinstance(error, ValueError | OSError)
         # What a Trainer or an optimizer says about its arguments is about the input, too.
         of_optimizer = name.startswith("torch.optim") and isinstance(error, ValueError)
-        if ours or of_optimizer or isinstance(error, MisconfigurationException):
+        # So is a folder or a disk that takes nothing more, wherever that shows.
+        full = isinstance(error, OSError) and error.errno in _UNWRITABLE
+        if ours or of_optimizer or full or isinstance(error, MisconfigurationException):
             return error
         error = error.__cause__
     return None

@@ -78,6 +78,7 @@ CASES = [
     (["--monitor=val_auc", "--trainer.callbacks=null"], "no ModelCheckpoint or EarlyStopping"),
     # files
     (["--config=nope.yaml"], "there is no config 'nope.yaml'"),
+    (["--trainer.default_root_dir=good.csv"], "[Errno 20] Not a directory: "),
     (["--ckpt_path=nope.ckpt"], "nope.ckpt"),
     (["--ckpt_path=text.ckpt"], "text.ckpt"),
     (["--ckpt_path="], "--ckpt_path is empty"),

@@ -1,5 +1,6 @@
 """The command line: what bad input looks like at a terminal."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -76,3 +77,15 @@ def test_python_dash_m():
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("error: there is no config 'nope.yaml'")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_what_cannot_be_written_is_one_sentence(number, monkeypatch, capsys):
+    """Seen to fail: a full disk ended in the traceback of whoever wrote."""
+
+    def write(*_):
+        raise OSError(number, os.strerror(number), "runs")
+
+    monkeypatch.setattr(cli.command, "run", write)
+    [told, _] = console_error(monkeypatch, capsys, "fit")
+    assert told == f"error: [Errno {number}] {os.strerror(number)}: 'runs'"
