@@ -83,5 +83,6 @@ class InverseGradient:
             # Also when interrupted: a checkpoint written on the way out must hold no candidate.
             step.settle(torch.zeros((), device=step.device))
             raise
-        step.context.back_off(step.is_finite)
+        if step.context.scaler is not None:
+            step.context.back_off(step.is_finite)
         return record

@@ -115,7 +115,7 @@ class InverseGradientDriver:
             lambda: self._unlabeled_loss(module, batch),
             lambda: _risk(module, batch),
             context,
-            self._rows(module, batch),
+            self._rows(module, batch) if self.engine.decision.looks_at_rows else None,
             keep_graphs,
         )
         seed_batch(batch, OUTER)
@@ -162,10 +162,8 @@ class InverseGradientDriver:
         )
         return [(method, criterion) for method, criterion in own if criterion is not None]
 
-    def _rows(self, module: Any, batch: Any) -> UnlabeledRows | None:
+    def _rows(self, module: Any, batch: Any) -> UnlabeledRows:
         """The unlabeled rows one by one, for the decisions that look at them."""
-        if not self.engine.decision.looks_at_rows:
-            return None
         (method, criterion), *more = self._kinds(module)
         return UnlabeledRows(module, method, batch, criterion, *more)
 
