@@ -34,6 +34,7 @@ class TableDataModule(ImplicitDataModule):
             without ``val_path`` a tenth of the training file becomes the validation part.
         separator: What stands between columns of text files. None finds out.
         column_names: Names of all columns, for text files without a header line.
+        encoding: How text files are written, such as ``latin-1``.
         user_features: A table of side features of users, for backbones that take them: ids in the
             first column, numbers in the others.
         item_features: A table of side features of items, likewise.
@@ -50,6 +51,7 @@ class TableDataModule(ImplicitDataModule):
     test_path: str | None = None
     separator: str | None = None
     column_names: list[str] | None = None
+    encoding: str = "utf8"
     user_features: str | None = None
     item_features: str | None = None
 
@@ -64,6 +66,7 @@ class TableDataModule(ImplicitDataModule):
             negative_columns=self.negative_columns or (),
             separator=self.separator,
             column_names=self.column_names,
+            encoding=self.encoding,
         )
 
     @override

@@ -13,7 +13,7 @@ Column: TypeAlias = NDArray[Any] | pa.Array | pa.ChunkedArray
 # Integers that are written in one way only, so that text and number can stand for each other.
 CANONICAL = r"^(0|-?[1-9][0-9]{0,17})$"
 _TEXT_OF_A_FILE = pa.dictionary(pa.int32(), pa.string())
-_MISSING = ["NA", "N/A", "nan", "NaN", "NAN", "null", "NULL", "None"]
+MISSING = ["NA", "N/A", "nan", "NaN", "NAN", "null", "NULL", "None"]
 _NUMBER = r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$"
 
 
@@ -97,7 +97,7 @@ def as_ids(column: Column, name: str) -> Any:
 
 def _without_missing(text: Any) -> Any:
     """Text in which the usual spellings of a missing number are null."""
-    return pc.if_else(pc.is_in(text, pa.array(_MISSING, text.type)), None, text)
+    return pc.if_else(pc.is_in(text, pa.array(MISSING, text.type)), None, text)
 
 
 def _ids_of_text(column: pa.ChunkedArray, name: str) -> Any:

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from invlightning.data.reading.columns import MISSING
 from invlightning.data.vocabulary import Vocabulary
 
 
@@ -27,8 +28,17 @@ def read_features(path: str | Path) -> pd.DataFrame:
         raise FileNotFoundError(f"there is no file {str(path)!r}: pass the path of a table.")
     if Path(path).suffix == ".parquet":
         table = pd.read_parquet(path)
-        return table.set_index(table.columns[0])
-    return pd.read_csv(path, sep=None, engine="python", index_col=0)
+    else:
+        found = pd.read_csv(path, sep=None, engine="python", nrows=0).columns
+        table = pd.read_csv(
+            path,
+            sep=None,
+            engine="python",
+            dtype={found[0]: str},  # ids as they are written, so that 007 stays 007
+            keep_default_na=False,
+            na_values={name: ["", *MISSING] for name in found[1:]},
+        )
+    return table.set_index(table.columns[0])
 
 
 def align_features(table: Any, ids: Vocabulary, name: str, ids_are_indices: bool) -> Tensor:
@@ -70,8 +80,11 @@ def align_features(table: Any, ids: Vocabulary, name: str, ids_are_indices: bool
 
 
 def _by_id(table: pd.DataFrame, ids: Vocabulary, name: str) -> Any:
-    # As text, for a reader may have found integers where another found text.
-    table = table.set_axis(table.index.astype(str))
+    # As text, for a reader may have found integers where another found text, or floats.
+    index = table.index
+    if pd.api.types.is_float_dtype(index.dtype) and (index == index // 1).all():
+        index = index.astype("int64")
+    table = table.set_axis(index.astype(str))
     wanted = pd.Index(ids.ids).astype(str)
     if table.index.has_duplicates:
         raise ValueError(f"{name}_features has several rows for a {name}: keep one for each.")

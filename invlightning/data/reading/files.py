@@ -1,5 +1,6 @@
 """Reading tables of interactions from CSV, TSV, RecBole, ``::`` separated and Parquet files."""
 
+import codecs
 import csv
 import difflib
 import re
@@ -32,12 +33,14 @@ def read_table(
     negative_columns: Sequence[str] = (),
     separator: str | None = None,
     column_names: Sequence[str] | None = None,
+    encoding: str = "utf8",
 ) -> RawTable:
     """Reads the columns of interactions from one file.
 
     Parquet is told by the suffix ``.parquet``; everything else is text, packed as ``.gz`` or not.
-    Ids that all look like integers become int64, so ``007`` and ``7`` are the same id; otherwise
-    they stay text. The type suffixes of RecBole headers (``user_id:token``) are left out.
+    Ids that are all written as integers usually are become int64; otherwise they stay text, so that
+    ``007`` and ``7`` are two. The type suffixes of RecBole headers (``user_id:token``) are left
+    out.
 
     Args:
         path: The file.
@@ -53,6 +56,7 @@ def read_table(
             first line.
         column_names: Names of all columns, for text without a header line. None takes them from
             the first line.
+        encoding: How text is written, such as ``latin-1``.
 
     Returns:
         The columns: ids int64 or text, ratings float32 or labels int8, timestamps
@@ -81,7 +85,7 @@ def read_table(
     if path.suffix == ".parquet":
         columns = _read_parquet(path, names)
     else:
-        columns = _read_text(path, names, separator, column_names)
+        columns = _read_text(path, names, separator, column_names, encoding)
     try:
         return _to_table(columns, signals)
     except ValueError as error:
@@ -160,10 +164,17 @@ def _read_parquet(path: Path, names: dict[str, str]) -> dict[str, Any]:
     return {key: table.column(found[place]) for key, place in positions.items()}
 
 
-def _first_line(path: Path) -> str:
+def _first_line(path: Path, encoding: str) -> str:
     with pa.input_stream(str(path), compression="detect") as stream:
         head: bytes = stream.read(2**16)
-    lines = head.decode("utf-8-sig", errors="replace").splitlines()
+    try:
+        codec = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
+    except LookupError as error:
+        raise ValueError(
+            f"encoding is {encoding!r}, which Python does not know: name one such as utf8, latin-1 "
+            "or cp1252."
+        ) from error
+    lines = head.decode(codec, errors="replace").splitlines()
     if not lines or not lines[0].strip():
         raise ValueError(f"{path} is empty or begins with an empty line: give it rows.")
     return lines[0]
@@ -174,8 +185,9 @@ def _read_text(
     names: dict[str, str],
     separator: str | None,
     column_names: Sequence[str] | None,
+    encoding: str,
 ) -> dict[str, Any]:
-    line = _first_line(path)
+    line = _first_line(path, encoding)
     if separator is None:
         separator = next((mark for mark in _SEPARATORS if mark in line), ",")
     if separator != "::" and len(separator) != 1:
@@ -192,7 +204,10 @@ def _read_text(
     else:
         labels = [str(place) for place in range(len(found))]
     read = pacsv.ReadOptions(
-        column_names=labels, skip_rows=int(column_names is None), block_size=_BLOCK_BYTES
+        column_names=labels,
+        skip_rows=int(column_names is None),
+        block_size=_BLOCK_BYTES,
+        encoding=encoding,
     )
     table = _parse(path, read, separator, positions)
     return {key: table.column(str(place)) for key, place in positions.items()}
@@ -217,8 +232,7 @@ def _parse(
     except pa.ArrowInvalid as error:
         if "UTF8" in str(error):
             raise ValueError(
-                f"{path} is not written in UTF-8: convert it, for example by "
-                f"iconv -f latin1 -t utf-8 {path}."
+                f"{path} is not written in UTF-8: say how it is, for example encoding='latin-1'."
             ) from error
         raise ValueError(
             f"{path} is not a table separated by {separator!r}: {error}. Set the separator, and "

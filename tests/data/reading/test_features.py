@@ -6,6 +6,8 @@ import pytest
 import torch
 
 import invlightning as il
+from invlightning.data.reading.features import align_features
+from invlightning.data.vocabulary import Vocabulary
 
 USERS, ITEMS = ["b", "a", "c", "a"], [30, 10, 10, 20]
 
@@ -82,3 +84,29 @@ def test_tables_in_files(suffix, tmp_path):
     data.item_features = str(tmp_path / "nothing.csv")
     with pytest.raises(FileNotFoundError, match=r"no file .*nothing\.csv"):
         data.side_features()
+
+
+@pytest.mark.parametrize("ids", [["007", "7", "+7"], ["1", "2", "3"], ["NA", "1e3", "x"]])
+def test_ids_of_a_feature_file_are_those_of_the_table(ids, tmp_path):
+    """Seen to fail when each file was typed by itself: 007 became 7."""
+    lines = [f"{user},{item},{item % 2}\n" for user in ids for item in range(4)]
+    (tmp_path / "table.csv").write_text("user,item,rating\n" + "".join(lines))
+    rows = [f"{user},{place}.5\n" for place, user in enumerate(ids)]
+    (tmp_path / "users.csv").write_text("user,age\n" + "".join(rows))
+    data = il.TableDataModule(
+        path=str(tmp_path / "table.csv"),
+        rating_column="rating",
+        user_features=str(tmp_path / "users.csv"),
+        batch_size=4,
+    )
+    data.setup()
+    features = data.training_facts().user_features[:, 0].tolist()
+    known = data.interactions.user_ids.encode(ids).tolist()
+    assert [features[index] for index in known] == [0.5, 1.5, 2.5]
+
+
+def test_a_float_index_stands_for_whole_numbers():
+    """What pandas makes of integers where rows are missing. Seen to fail as 7.0 against 7."""
+    table = pd.DataFrame({"age": [1.0, 2.0]}, index=[7.0, 9.0])
+    found = align_features(table, Vocabulary(np.array([7, 9])), "user", False)
+    assert found.flatten().tolist() == [1.0, 2.0]

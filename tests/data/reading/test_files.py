@@ -143,10 +143,12 @@ def test_missing_ratings_and_times_have_many_spellings(tmp_path):
 def test_another_encoding_is_named(tmp_path):
     path = tmp_path / "table.csv"
     path.write_bytes("user,item\nJosé,1\n".encode("latin-1"))
-    with pytest.raises(
-        ValueError, match="is not written in UTF-8: convert it, for example by iconv"
-    ):
+    with pytest.raises(ValueError, match="is not written in UTF-8: say how it is, for example"):
         read_table(path)
+    for encoding in ("latin-1", "cp1252"):
+        assert read_table(path, encoding=encoding).users.to_pylist() == ["José"]
+    with pytest.raises(ValueError, match="encoding is 'latin-x', which Python does not know"):
+        read_table(path, encoding="latin-x")
 
 
 def test_types_may_change_after_the_first_block(tmp_path, monkeypatch):
