@@ -1,15 +1,12 @@
 """Every YAML of ``configs/`` trains from the command line; methods in test_methods_yaml.py."""
 
-import sys
 from pathlib import Path
 
 import pytest
-import pytorch_lightning as pl
-from pytorch_lightning.cli import LightningCLI
 
 from invlightning.cli import run
 from invlightning.cli.configs_lookup import config_folder, find_config, packaged_configs
-from tests.helpers.cli_runs import printed_config
+from tests.helpers.cli_runs import plain_lightning_cli, printed_config
 from tests.helpers.config_runs import CONFIGS, QUICK, TINY, content, holds, saved_config
 from tests.helpers.tiny_data import (
     write_coat,
@@ -89,14 +86,7 @@ def test_every_config_at_the_top_is_the_base_or_a_front_door():
 def test_a_front_door_runs_under_a_plain_lightning_cli(door, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = ["fit", f"--config={CONFIGS / door}", *QUICK, *TINY, "--trainer.logger=false"]
-    monkeypatch.setattr(sys, "argv", ["project", *given])
-    done = LightningCLI(
-        pl.LightningModule,
-        pl.LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-    )
+    done = plain_lightning_cli(monkeypatch, *given)
     assert done.trainer.current_epoch == 1
 
 

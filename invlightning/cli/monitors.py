@@ -1,6 +1,5 @@
 """What a run monitors: one option for all callbacks of a config, and a default that fits data."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -9,9 +8,7 @@ from pytorch_lightning.cli import LightningArgumentParser
 from pytorch_lightning.utilities import rank_zero_info
 from typing_extensions import override
 
-from invlightning.data.rows import VAL
-from invlightning.modules.monitored import LABELED_PAIR_METRICS
-from invlightning.modules.trainer_data import implicit_data
+from invlightning.modules.monitored import labels_lacking_a_class, needs_both_classes
 
 MONITORING = {"EarlyStopping", "ModelCheckpoint"}
 HELP = (
@@ -56,21 +53,17 @@ class FittingMonitor(pl.Callback):
 
     @override
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        data = implicit_data(trainer)
-        labels = None if data is None or stage != "fit" else data.rows.labeled(VAL).labels
-        if labels is None or not len(labels) or labels.min() != labels.max():
+        labels = labels_lacking_a_class(trainer) if stage == "fit" else None
+        if labels is None or not len(labels):
             return
         found, instead = "positives" if labels[0] else "negatives", "val_full_ndcg@"
         instead += str(getattr(pl_module, "top_k", 20))
-        for callback in _monitoring(trainer.callbacks):  # type: ignore[attr-defined]
-            name = callback.monitor or ""
-            if name.removeprefix("val_").startswith(LABELED_PAIR_METRICS):
-                callback.monitor = instead
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            known = isinstance(callback, ModelCheckpoint | EarlyStopping)
+            if known and needs_both_classes(callback):
                 rank_zero_info(
-                    f"{type(callback).__name__} monitors {instead}: {name} is undefined, as the "
-                    f"validation part holds {found} alone (--monitor chooses another metric)."
+                    f"{type(callback).__name__} monitors {instead}: {callback.monitor} is "
+                    f"undefined, as the validation part holds {found} alone (--monitor chooses "
+                    "another metric)."
                 )
-
-
-def _monitoring(callbacks: Iterable[pl.Callback]) -> list[ModelCheckpoint | EarlyStopping]:
-    return [c for c in callbacks if isinstance(c, ModelCheckpoint | EarlyStopping)]
+                callback.monitor = instead

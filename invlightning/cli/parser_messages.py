@@ -51,9 +51,8 @@ def _option(text: str) -> str | None:
     if match is None:
         return None
     owner = match[2] or (_CLASS.findall(text[: match.start()]) or [""])[-1]
-    names = _parameters(owner)
-    key = ".".join([*_KEY.findall(text), match[1]])
-    return f"--{key} is no option of {owner.rpartition('.')[2]}{_nearest(match[1], names)}"
+    meant, taker = _nearest(match[1], _parameters(owner)), owner.rpartition(".")[2]
+    return f"--{_key(text)}.{match[1]} is no option of {taker}{meant}"
 
 
 def _type(text: str) -> str | None:
@@ -65,7 +64,7 @@ def _type(text: str) -> str | None:
     if value is None or not names:
         return None
     given = value[1].partition(". Got value")[0]
-    return f"--{'.'.join(_KEY.findall(text))} is {given!r}, expected {' or '.join(names)}."
+    return f"--{_key(text)} is {given!r}, expected {' or '.join(names)}."
 
 
 def _class(text: str) -> str | None:
@@ -73,7 +72,7 @@ def _class(text: str) -> str | None:
     match = _NO_CLASS.search(text)
     if match is None:
         return None
-    key, known = ".".join(_KEY.findall(text)), set(_known_classes())
+    key, known = _key(text), set(_known_classes())
     if match[1] in known:
         return f"--{key} is {match[1]!r}, which is a class of another kind: see fit --help."
     return (
@@ -92,6 +91,11 @@ def _argument(text: str) -> str | None:
     if first == "trainer":
         return f"--{name} is no option{_nearest(rest, inspect.signature(pl.Trainer).parameters)}"
     return f"--{name} is no option{_nearest(first, _TOP)}"
+
+
+def _key(text: str) -> str:
+    """The key on the command line, by the keys that the parser names on the way to it."""
+    return ".".join(_KEY.findall(text))
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

@@ -68,6 +68,8 @@ class RandomSplit(Split):
         ValueError: If the fractions are out of range.
     """
 
+    _divide = staticmethod(random_split)
+
     def __init__(self, val: float = 0.1, test: float = 0.1, seed: int | None = None) -> None:
         check_fractions(val, test)
         self.val, self.test, self.seed = val, test, seed
@@ -77,20 +79,14 @@ class RandomSplit(Split):
         own = seed if self.seed is None else self.seed
         return divided_alike(
             interactions,
-            lambda users, items: random_split(users, items, self.val, self.test, own),
+            lambda users, items: self._divide(users, items, self.val, self.test, own),
         )
 
 
 class UserRandomSplit(RandomSplit):
     """As :class:`RandomSplit`, within each user; see :func:`user_random_split`."""
 
-    @override
-    def __call__(self, interactions: Interactions, seed: int = 42) -> Parts:
-        own = seed if self.seed is None else self.seed
-        return divided_alike(
-            interactions,
-            lambda users, items: user_random_split(users, items, self.val, self.test, own),
-        )
+    _divide = staticmethod(user_random_split)
 
 
 def _timestamps(interactions: Interactions, split: Split) -> NDArray[np.int64]:

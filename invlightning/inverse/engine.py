@@ -83,6 +83,5 @@ class InverseGradient:
             # Also when interrupted: a checkpoint written on the way out must hold no candidate.
             step.settle(torch.zeros((), device=step.device))
             raise
-        if step.context.scaler is not None:
-            step.context.back_off(step.is_finite)
+        step.context.back_off(step.is_finite)
         return record

@@ -83,12 +83,12 @@ class InnerStep:
 
     def _gradients(self, loss: Tensor) -> list[Tensor | None]:
         """Gradients averaged over processes, computed at the scale that float16 needs."""
-        context = self.context
-        scale = None if context.scaler is None else context.scale(self.device)
-        gradients = gradients_of(loss if scale is None else loss * scale, self.parameters)
-        if context.mean is not None:
-            gradients = averaged(gradients, self.parameters, context)
-        return gradients if scale is None else [None if g is None else g / scale for g in gradients]
+        scale = self.context.scale(self.device)
+        scaled = gradients_of(loss * scale, self.parameters)
+        gradients = averaged(scaled, self.parameters, self.context)
+        if self.context.scaler is None:
+            return gradients
+        return [None if g is None else g / scale for g in gradients]
 
     def risk(self, coefficient: Tensor | None = None) -> Tensor:
         """Labeled risk at ``origin + coefficient * direction``, a float scalar.

@@ -171,7 +171,7 @@ class EvaluatedModule(pl.LightningModule):
             raise ValueError(
                 f"users is the text {users!r}: pass a list of ids, such as [{users!r}]."
             )
-        index = self.vocabularies.encode("users", list(dict.fromkeys(users)))
+        index = self.vocabularies.encode("users", users)
         index = torch.from_numpy(pd.unique(index.numpy()))  # 7 and "7" are one user
         rows, items = self.vocabularies.encode_seen(index, ((), ()) if seen is None else seen)
         empty = index.new_empty(0)

@@ -186,8 +186,7 @@ class InverseGradientMixin(_Module):
         if steps:
             optimizer.step()
             self.driver.forget(optimizer.optimizer, self.last_step)
-            if trainer.lr_scheduler_configs:
-                step_schedulers(self, self._watches, "step", batch_idx + 1)
+            step_schedulers(self, self._watches, "step", batch_idx + 1)
         if is_last:
             step_schedulers(self, self._watches, "epoch", self.current_epoch + 1)
         return loss.detach()

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 from torchmetrics import Metric
 
 from invlightning.data.rows import VAL
@@ -22,21 +23,34 @@ def check_monitors(trainer: pl.Trainer) -> None:
             positive or all negative; or if no metric has that name.
     """
     _check_names(trainer)
-    data = implicit_data(trainer)
-    if data is None:
-        return
-    labels = data.rows.labeled(VAL).labels
-    if len(labels) and labels.min() != labels.max():
+    labels = labels_lacking_a_class(trainer)
+    if labels is None:
         return
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        monitor = getattr(callback, "monitor", None) or ""
-        if monitor.removeprefix("val_").startswith(LABELED_PAIR_METRICS):
+        if needs_both_classes(callback):
             found = "no rows" if not len(labels) else "one class only"
             raise ValueError(
-                f"{type(callback).__name__} monitors {monitor!r}, which needs labeled positives "
-                f"and negatives, but the validation part holds {found}: monitor a full-catalogue "
-                "metric such as 'val_recall@20', or keep rows for validation."
+                f"{type(callback).__name__} monitors {callback.monitor!r}, which needs labeled "
+                f"positives and negatives, but the validation part holds {found}: monitor a "
+                "full-catalogue metric such as 'val_recall@20', or keep rows for validation."
             )
+
+
+def labels_lacking_a_class(trainer: pl.Trainer) -> Tensor | None:
+    """Labels ``(n,)`` of the validation rows if they are not of both classes; else None.
+
+    None, too, where the data module is none of ours.
+    """
+    data = implicit_data(trainer)
+    labels = None if data is None else data.rows.labeled(VAL).labels
+    both = labels is None or (len(labels) > 0 and bool(labels.min() != labels.max()))
+    return None if both else labels
+
+
+def needs_both_classes(callback: pl.Callback) -> bool:
+    """Whether a callback monitors a metric that positives and negatives define together."""
+    monitor = getattr(callback, "monitor", None) or ""
+    return bool(monitor.removeprefix("val_").startswith(LABELED_PAIR_METRICS))
 
 
 def _check_names(trainer: pl.Trainer) -> None:

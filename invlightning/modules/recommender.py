@@ -56,7 +56,7 @@ def check_factory(backbone: object, name: str) -> None:
         )
 
 
-def check_losses(losses: dict[str, object]) -> None:
+def check_instances(losses: dict[str, object]) -> None:
     """Refuses the class of a loss where an instance is meant.
 
     Args:
@@ -143,7 +143,7 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
         if joint_loss is not None and (labeled_loss is not None or unlabeled_loss is not None):
             raise ValueError("joint_loss takes the place of labeled_loss and unlabeled_loss.")
         check_factory(backbone, "backbone")
-        check_losses(
+        check_instances(
             {
                 "labeled_loss": labeled_loss,
                 "unlabeled_loss": unlabeled_loss,

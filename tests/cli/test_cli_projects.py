@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.cli import LightningCLI
 
 import invlightning as il
 from invlightning.cli import run
-from tests.helpers.cli_runs import QUIET, TINY, TINY_RUNS
+from tests.helpers.cli_runs import QUIET, TINY, TINY_RUNS, plain_lightning_cli
 
 pytestmark = TINY_RUNS
 
@@ -41,14 +39,7 @@ def test_plain_lightning_cli(monkeypatch):
           init_args: {num_users: 30, num_items: 40, interactions_per_user: 20, batch_size: 64}
         """)
     )
-    monkeypatch.setattr(sys, "argv", ["project", "fit", "--config", "project.yaml"])
-    done = LightningCLI(
-        pl.LightningModule,
-        pl.LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-    )
+    done = plain_lightning_cli(monkeypatch, "fit", "--config", "project.yaml")
     assert done.trainer.current_epoch == 1
     assert type(done.model) is il.InverseGradientRecommender
     assert type(done.trainer.optimizers[0]) is torch.optim.SGD

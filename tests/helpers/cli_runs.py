@@ -1,9 +1,12 @@
 """What the tests of the command line share."""
 
 import re
+import sys
 
 import pytest
+import pytorch_lightning as pl
 import yaml
+from pytorch_lightning.cli import LightningCLI
 
 from invlightning.cli import run
 
@@ -30,6 +33,18 @@ TINY_RUNS = pytest.mark.filterwarnings(
     "ignore:.* of the unlabeled rows are annotated",  # of a tiny epoch
     "ignore:The dirpath has changed",  # Lightning, where a run goes on in a new folder
 )
+
+
+def plain_lightning_cli(monkeypatch, *args):
+    """Lightning's own command line, as another project has it, run with some arguments."""
+    monkeypatch.setattr(sys, "argv", ["project", *args])
+    return LightningCLI(
+        pl.LightningModule,
+        pl.LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+    )
 
 
 def printed_config(capsys, *args):
