@@ -35,6 +35,8 @@ class Builder(LightningCLI):
 class Method:
     """A method and what a user wants to know before choosing it.
 
+    One that brings its own network keeps it, whatever further configs say.
+
     Args:
         name: What tables call it.
         overlay: File in ``configs/method``.
@@ -43,6 +45,7 @@ class Method:
         labels: What labels it needs.
         options: Command-line options on top.
         rows: Which rows it uses beside the labeled ones.
+        own_network: Whether its config names the network.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Method:
     labels: str = POSITIVES
     options: tuple[str, ...] = ()
     rows: str = "drawn"
+    own_network: bool = False
 
     @property
     def arguments(self) -> list[str]:
@@ -64,9 +68,11 @@ class Method:
         """Builds the model and the data as ``invlightning fit`` does, without a logger.
 
         Args:
-            *arguments: Further configs and options of the command line, which win.
+            *arguments: Further configs and options of the command line, which win over all but a
+                network of its own.
             seed: Seed of everything random.
         """
+        last = [f"--config=method/{self.overlay}"] if self.own_network else []
         given = [*self.arguments, "--trainer.callbacks=null", "--trainer.logger=false"]
         cli = Builder(
             pl.LightningModule,
@@ -76,7 +82,7 @@ class Method:
             auto_configure_optimizers=False,
             save_config_callback=None,
             run=False,
-            args=[*given, *arguments, f"--seed_everything={seed}"],
+            args=[*given, *arguments, *last, f"--seed_everything={seed}"],
         )
         return cli.model, cli.datamodule
 
@@ -93,6 +99,30 @@ METHODS = (
     ),
     Method(
         "naive, weight 0.1", "naive_weighted.yaml", "Hu et al., ICDM 2008", labels=USES_NEGATIVES
+    ),
+    Method(
+        "popularity",
+        "popularity.yaml",
+        "Cremonesi et al., RecSys 2010",
+        state="count of each item",
+        rows="none",
+        own_network=True,
+    ),
+    Method(
+        "ItemKNN",
+        "item_knn.yaml",
+        "Deshpande and Karypis, TOIS 2004",
+        state="100 neighbors of each item, the positives",
+        rows="none",
+        own_network=True,
+    ),
+    Method(
+        "EASE",
+        "ease.yaml",
+        "Steck, WWW 2019",
+        state="a weight for each pair of items, the positives",
+        rows="none",
+        own_network=True,
     ),
     Method("IDL", "idl.yaml", IDL, labels=BOTH),
     Method(

@@ -48,14 +48,32 @@ def check_memory(rows: int, dim: int) -> None:
     Raises:
         MemoryError: With the bytes needed and the bytes available.
     """
-    device = torch.empty(0).device  # the default one, as a trainer or a context sets it
-    needed = rows * dim * torch.get_default_dtype().itemsize
+    check_bytes(
+        rows * dim * torch.get_default_dtype().itemsize,
+        torch.empty(0).device,  # the default one, as a trainer or a context sets it
+        f"a table of {rows:,} rows with {dim:,} numbers each",
+        "lower embedding_dim, remove rare users and items by min_user_count and min_item_count, or "
+        "use a larger machine",
+    )
+
+
+def check_bytes(needed: int, device: torch.device, what: str, remedy: str) -> None:
+    """Refuses what does not fit into the memory of a device.
+
+    Args:
+        needed: Bytes that will be allocated.
+        device: Where.
+        what: What is allocated, to begin the message.
+        remedy: What to do about it, to end the message.
+
+    Raises:
+        MemoryError: With the bytes needed and the bytes available.
+    """
     available = available_bytes(device)
     if available is not None and needed > available:
         raise MemoryError(
-            f"a table of {rows:,} rows with {dim:,} numbers each needs {needed:,} bytes, but "
-            f"{available:,} bytes are available on {device}: lower embedding_dim, remove rare "
-            "users and items by min_user_count and min_item_count, or use a larger machine."
+            f"{what} needs {needed:,} bytes, but {available:,} bytes are available on {device}: "
+            f"{remedy}."
         )
 
 

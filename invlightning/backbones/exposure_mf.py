@@ -1,57 +1,16 @@
 """Exposure matrix factorization as a backbone."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from invlightning.backbones.base import Backbone
 from invlightning.backbones.exposure_em import UNLABELED, fit_exposure_mf
 from invlightning.backbones.layers.embedding import check_sizes
-from invlightning.compat import TravelingTensors
+from invlightning.backbones.layers.fitted import FittedBackbone, FittedTable
 from invlightning.types import TrainingFacts
 
 
-class FittedFactors(TravelingTensors):
-    """Factors that are fitted, not trained; there are none before.
-
-    Args:
-        num_users: Number of users U.
-        embedding_dim: Length of the factors.
-    """
-
-    def __init__(self, num_users: int, embedding_dim: int) -> None:
-        super().__init__()
-        self.num_users = num_users
-        self.vectors = torch.empty(0, embedding_dim)
-
-    @override
-    def get_extra_state(self) -> Tensor:
-        """Factors of users, then of items, ``(U + I, d)``, for the checkpoint."""
-        return self.vectors
-
-    @override
-    def set_extra_state(self, state: Tensor) -> None:
-        """Takes the factors that :meth:`get_extra_state` gave."""
-        self.vectors = state.to(self.vectors, copy=True)
-
-    @override
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """Returns the factors of users ``(U, d)`` and of items ``(I, d)``.
-
-        Raises:
-            RuntimeError: If they are not fitted.
-        """
-        if len(self.vectors) == 0:
-            raise RuntimeError(
-                "ExposureMF is not fitted: train it in a Trainer with a data module of "
-                "invlightning, or call its start_fit with TrainingFacts."
-            )
-        return self.vectors[: self.num_users], self.vectors[self.num_users :]
-
-
-class ExposureMF(Backbone):
+class ExposureMF(FittedBackbone):
     """Exposure matrix factorization, a reference for small data: the logit is a p_u . q_i + b.
 
     Liang et al., "Modeling user exposure in recommendation", WWW 2016, sections 3.2 and 3.3: a
@@ -104,9 +63,7 @@ class ExposureMF(Backbone):
         self.embedding_dim, self.num_iterations = embedding_dim, num_iterations
         self.regularization, self.precision = regularization, precision
         self.exposure = exposure
-        self.factors = FittedFactors(num_users, embedding_dim)
-        self.log_scale = nn.Parameter(torch.full((1,), math.log(4)))
-        self.offset = nn.Parameter(torch.full((1,), -2.0))
+        self.factors = FittedTable("ExposureMF")  # those of users, then of items, (U + I, d)
 
     @torch.no_grad()
     @override
@@ -126,18 +83,19 @@ class ExposureMF(Backbone):
             self.precision,
             self.exposure,
         )
-        self.factors.vectors = torch.cat((users, items)).to(self.offset)
+        self.factors.values = torch.cat((users, items)).to(self.offset)
 
     @override
-    def forward(self, users: Tensor, items: Tensor) -> Tensor:
-        p, q = self.factors()
+    def pair_scores(self, users: Tensor, items: Tensor) -> Tensor:
+        p, q = self._vectors()
         products = nn.functional.embedding(users, p) * nn.functional.embedding(items, q)
-        return self._logits(products.sum(-1))
+        return products.sum(-1)
 
     @override
-    def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
-        p, q = self.factors()
-        return self._logits(nn.functional.embedding(users, p) @ q[start:stop].T)
+    def range_scores(self, users: Tensor, start: int, stop: int) -> Tensor:
+        p, q = self._vectors()
+        return nn.functional.embedding(users, p) @ q[start:stop].T
 
-    def _logits(self, predictions: Tensor) -> Tensor:
-        return predictions * self.log_scale.exp() + self.offset
+    def _vectors(self) -> tuple[Tensor, Tensor]:
+        vectors = self.factors.fitted()
+        return vectors[: self.num_users], vectors[self.num_users :]

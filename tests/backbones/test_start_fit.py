@@ -12,13 +12,16 @@ import invlightning as il
 from invlightning.backbones import (
     CML,
     DMF,
+    EASE,
     GMF,
     Backbone,
     DeepFM,
     ExposureMF,
     FactorizationMachine,
     GRU4Rec,
+    ItemKNN,
     LightGCN,
+    Popularity,
     PropagatedBackbone,
     SASRec,
 )
@@ -31,6 +34,9 @@ BACKBONES = [
     partial(FactorizationMachine, embedding_dim=4),
     partial(DeepFM, embedding_dim=4, hidden_dim=8),
     partial(ExposureMF, embedding_dim=2, num_iterations=2),
+    partial(Popularity),
+    partial(ItemKNN, num_neighbors=3),
+    partial(EASE, regularization=2.0),
     partial(GRU4Rec, embedding_dim=4, hidden_dim=4, max_len=4),
     partial(SASRec, embedding_dim=4, max_len=4),
 ]

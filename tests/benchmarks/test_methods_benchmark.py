@@ -46,6 +46,13 @@ def test_plainest_methods_are_what_they_are_called(name, kind, schedule):
     assert model.build_optimizer(model.build_backbone(4, 5).parameters()).defaults["lr"] == 0.25
 
 
+def test_a_method_with_its_own_network_keeps_it():
+    """Seen to fail where the network that all methods share comes last."""
+    [method] = [method for method in METHODS if method.name == "EASE"]
+    model, _ = method.build("--config=backbone/gmf.yaml", "--data.batch_size=7")
+    assert isinstance(model.build_backbone(4, 5), il.backbones.EASE)
+
+
 def test_training_stops_when_no_selection_improves():
     callback = StopWhenStalled(patience=2)
     curves = {

@@ -67,11 +67,27 @@ class PositivePairs(TravelingTensors):
 
     def sum_items(self, vectors: Tensor) -> Tensor:
         """R times vectors: the sums ``(U, d)`` over each user's items of rows of ``(I, d)``."""
-        return _sum_rows(vectors, self.user_items, self.user_offsets)
+        return sum_rows(vectors, self.user_items, self.user_offsets)
 
     def sum_users(self, vectors: Tensor) -> Tensor:
         """The transpose of R times vectors, ``(U, d)`` to ``(I, d)``."""
-        return _sum_rows(vectors, self.item_users, self.item_offsets)
+        return sum_rows(vectors, self.item_users, self.item_offsets)
+
+    def items_of(self, users: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The items of some users, one user after the other; waits for the device.
+
+        Args:
+            users: ``(B,)`` user indices.
+
+        Returns:
+            Items ``(S,)``, where each user's start and their end ``(B + 1,)``, and how many each
+            has ``(B,)``.
+        """
+        lengths = self.user_offsets.diff()[users].long()
+        offsets = nn.functional.pad(lengths.cumsum(0), (1, 0))
+        first = (self.user_offsets[users] - offsets[:-1]).repeat_interleave(lengths)
+        place = first + torch.arange(len(first), device=users.device)
+        return self.user_items[place].long(), offsets, lengths
 
     def user_scale(self, vectors: Tensor) -> Tensor:
         """One over the root of the number of items of each user, ``(U, 1)``, at least one."""
@@ -82,7 +98,17 @@ class PositivePairs(TravelingTensors):
         return _inverse_root(self.item_offsets.diff(), vectors)
 
 
-def _sum_rows(vectors: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+def sum_rows(vectors: Tensor, rows: Tensor, offsets: Tensor) -> Tensor:
+    """Sums rows of a table in groups.
+
+    Args:
+        vectors: ``(I, d)`` table.
+        rows: ``(S,)`` rows, group by group.
+        offsets: ``(B + 1,)`` where each group starts, and their end; of the type of ``rows``.
+
+    Returns:
+        ``(B, d)`` sums; zero for an empty group.
+    """
     # An embedding bag is a product with a sparse matrix of ones: as fast, and beyond beta.
     return nn.functional.embedding_bag(rows, vectors, offsets, mode="sum", include_last_offset=True)
 
