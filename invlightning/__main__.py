@@ -1,6 +1,6 @@
 """``python -m invlightning`` is the command ``invlightning``."""
 
-from invlightning.cli import main
+from invlightning_start import main
 
 if __name__ == "__main__":
     main()

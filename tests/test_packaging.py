@@ -25,6 +25,13 @@ def test_every_package_ships():
     assert set(re.findall(r'^  "(invlightning[\w.]*)",$', PYPROJECT, re.MULTILINE)) == found
 
 
+def test_the_command_starts_beside_the_package():
+    assert 'py-modules = ["invlightning_start"]' in PYPROJECT
+    assert 'invlightning = "invlightning_start:main"' in PYPROJECT
+    found = {name.split(".")[0] for name in imports(ROOT / "invlightning_start.py")}
+    assert found <= {"invlightning", *sys.stdlib_module_names}
+
+
 def test_version_is_one():
     assert f'version = "{il.__version__}"' in PYPROJECT
 
@@ -52,6 +59,7 @@ def test_imports_are_declared_dependencies(path):
         "jsonargparse",
         "typing_extensions",
         "invlightning",
+        "invlightning_start",
         *sys.stdlib_module_names,
     }
     assert {name.split(".")[0] for name in imports(path)} <= allowed

@@ -19,9 +19,12 @@ from invlightning.cli.loggers import default_loggers, move_loggers
 from invlightning.cli.monitors import FittingMonitor, add_monitor, monitor_everywhere
 from invlightning.cli.parser_messages import plain_message
 from invlightning.cli.predictions import PredictionWriter
+from invlightning.cli.progress import EpochLines, choose_progress
 from invlightning.cli.reports import print_fit_report, print_metrics
 from invlightning.cli.resuming import check_checkpoint, resume_callbacks, settle_evaluation
+from invlightning.cli.short_help import EPILOG, CommandParser, add_trainer_help, shorten
 from invlightning.compat import CheckpointArgument
+from invlightning_start import DESCRIPTION
 
 # Without it, every error is preceded by a page that lists all options of the Trainer.
 USAGE = "invlightning %s [--config FILE ...] [--model.NAME VALUE ...] [--data.NAME VALUE ...] ..."
@@ -29,6 +32,15 @@ USAGE = "invlightning %s [--config FILE ...] [--model.NAME VALUE ...] [--data.NA
 
 class InverseLearningCLI(CheckpointArgument, LightningCLI):
     """LightningCLI that knows the packaged configs and reports what came out and where it lies."""
+
+    @override
+    def setup_parser(
+        self, add_subcommands: bool, main_kwargs: dict[str, Any], subparser_kwargs: dict[str, Any]
+    ) -> None:
+        """Sets the parsers up, with short texts."""
+        super().setup_parser(add_subcommands, main_kwargs, subparser_kwargs)
+        for parser in self._subcommand_parsers.values():
+            shorten(parser)
 
     @override
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -43,8 +55,9 @@ class InverseLearningCLI(CheckpointArgument, LightningCLI):
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds ``--monitor`` and ``--untrained``."""
+        """Adds ``--monitor``, ``--untrained`` and ``--trainer.help``."""
         add_monitor(parser)
+        add_trainer_help(parser)
         parser.add_argument(
             "--untrained",
             type=bool,
@@ -72,11 +85,14 @@ class InverseLearningCLI(CheckpointArgument, LightningCLI):
         """Puts what a run writes where it belongs, and lets it monitor what is asked for."""
         section = self.config[self.config.subcommand]
         move_loggers(section.trainer.logger, section.trainer.default_root_dir)
+        self.prints_epochs = choose_progress(section.trainer)
         if section.monitor is not None:
             monitor_everywhere(section.trainer.callbacks, section.monitor)
 
     def before_fit(self) -> None:
         """Says which hyper-parameters differ from those of the checkpoint, and sees to them."""
+        if self.prints_epochs:
+            self.trainer.callbacks.append(EpochLines())  # type: ignore[attr-defined]
         if self.config.fit.monitor is None:
             self.trainer.callbacks.append(FittingMonitor())  # type: ignore[attr-defined]
         self.trainer.callbacks += resume_callbacks(self.config.fit.ckpt_path, self.model)  # type: ignore[attr-defined]
@@ -117,12 +133,14 @@ def run(args: ArgsType = None) -> InverseLearningCLI:
         auto_configure_optimizers=False,
         seed_everything_default=42,
         save_config_kwargs={"overwrite": True},
+        parser_class=CommandParser,
         trainer_defaults={"logger": default_loggers()},
         parser_kwargs={
             "version": version_line(),
             "exit_on_error": False,
+            "description": DESCRIPTION,
             **{
-                name: {"usage": USAGE % name, "exit_on_error": False}
+                name: {"usage": USAGE % name, "exit_on_error": False, "epilog": EPILOG}
                 for name in LightningCLI.subcommands()
             },
         },

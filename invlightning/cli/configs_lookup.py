@@ -5,14 +5,9 @@ from pathlib import Path
 
 from pytorch_lightning.cli import ArgsType
 
+from invlightning_start import config_folder
+
 FLAGS = ("-c", "--config")
-
-
-def config_folder() -> Path:
-    """The folder of the packaged configs; in a source checkout, the one beside the package."""
-    package = Path(__file__).resolve().parents[1]
-    installed = package / "configs"
-    return installed if installed.is_dir() else package.parent / "configs"
 
 
 def find_config(name: str) -> str:

@@ -1,6 +1,7 @@
 """What turns :func:`invlightning.cli.run` into a command of the shell."""
 
 import errno
+import logging
 import os
 import sys
 import traceback
@@ -14,6 +15,7 @@ from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-define
 
 _UNWRITABLE = {errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR}
 DEBUG = "INVLIGHTNING_DEBUG"
+LIGHTNING_LOG = "pytorch_lightning.utilities.rank_zero"
 HINT = f"(Set {DEBUG}=1 to see where it was raised.)"
 
 
@@ -32,6 +34,7 @@ def input_error(error: BaseException | None) -> BaseException | None:
         frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
         name = frames[-1].f_globals.get("__name__", "") if frames else ""
         ours = name.partition(".")[0] == "invlightning" and isinstance(error, ValueError | OSError)
+        ours = ours and not isinstance(error, BrokenPipeError)  # of ``| head``, no error at all
         # What a Trainer or an optimizer says about its arguments is about the input, too.
         of_optimizer = name.startswith("torch.optim") and isinstance(error, ValueError)
         # So is a folder or a disk that takes nothing more, wherever that shows.
@@ -40,6 +43,11 @@ def input_error(error: BaseException | None) -> BaseException | None:
             return error
         error = error.__cause__
     return None
+
+
+def is_no_advertisement(record: logging.LogRecord) -> bool:
+    """Whether Lightning says something about the run, and not about somebody's service."""
+    return not record.getMessage().startswith("💡 Tip:")
 
 
 @contextmanager
@@ -56,6 +64,9 @@ def console() -> Iterator[None]:
     warnings.filterwarnings("ignore", r"`isinstance.treespec, LeafSpec.` is", FutureWarning)
     # So does torch itself, where it loads its forward mode for decisions about single rows.
     warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated")
+    # A checkpoint is used in a new folder by every command but the one that wrote it.
+    warnings.filterwarnings("ignore", r"The dirpath has changed from", UserWarning)
+    logging.getLogger(LIGHTNING_LOG).addFilter(is_no_advertisement)
     try:
         yield
     except Exception as error:

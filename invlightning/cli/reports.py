@@ -1,5 +1,6 @@
 """What the command line prints when training is over."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -72,3 +73,19 @@ def _print_paths(folder: Path, best: str) -> None:
     for name, path in paths.items():
         if path.is_file():
             print(f"  {name:<10}  {path}")
+    if all(path.is_file() for path in paths.values()):
+        _print_next(paths["config"], paths["checkpoint"])
+
+
+def _print_next(config: Path, checkpoint: Path) -> None:
+    """What to do with a checkpoint, as commands that can be copied."""
+    here, there = shlex.quote(str(config)), shlex.quote(str(checkpoint))
+    run = f"--config {here} \\\n    --ckpt_path {there}"
+    print(
+        f"""
+What next?
+  invlightning test {run}
+  invlightning predict {run}
+  invlightning fit {run} --trainer.max_epochs MORE
+  in Python: invlightning.load({str(checkpoint)!r}).recommend([USER, ...])"""
+    )
