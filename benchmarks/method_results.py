@@ -17,6 +17,7 @@ METRICS = {
     "GAUC": "test_gauc",
     "Recall@20": "test_recall@20",
     "NDCG@20": "test_full_ndcg@20",
+    "disliked@20": "test_disliked@20",
 }
 
 
@@ -33,10 +34,15 @@ def table(results: pd.DataFrame, selection: str) -> str:
     ]
     chosen = results[results["selection"] == selection]
     for method, rows in chosen.groupby("method", sort=False):
-        cells = [mean_and_deviation(rows[name]) for name in METRICS.values()]
+        cells = [_cell(rows, name) for name in METRICS.values()]
         seconds = rows["seconds_an_epoch"].median()
         lines.append(f"| {method} | {' | '.join(cells)} | {seconds:.2f} |")
     return "\n".join(lines)
+
+
+def _cell(rows: pd.DataFrame, name: str) -> str:
+    """Mean and deviation; empty where runs of before did not measure it."""
+    return mean_and_deviation(rows[name]) if name in rows and rows[name].notna().all() else ""
 
 
 def report(results: pd.DataFrame) -> str:
@@ -54,10 +60,11 @@ def plot(results: pd.DataFrame, path: Path) -> None:
     """
     import matplotlib.pyplot as plt
 
-    groups = results.groupby(["selection", "method"], sort=False)
-    means, spreads = (getattr(groups[list(METRICS.values())], f)() for f in ("mean", "std"))
-    order = means.loc["val_full_ndcg@20", "test_full_ndcg@20"].sort_values().index
     names = ("AUC", "GAUC", "NDCG@20")
+    keys = [METRICS[name] for name in names]
+    groups = results.groupby(["selection", "method"], sort=False)
+    means, spreads = (getattr(groups[keys], f)() for f in ("mean", "std"))
+    order = means.loc["val_full_ndcg@20", "test_full_ndcg@20"].sort_values().index
     figure, panels = plt.subplots(
         1, 3, figsize=(11, 0.27 * len(order) + 1.5), sharey=True, layout="constrained"
     )

@@ -112,6 +112,9 @@ class RankingBatch(NamedTuple):
         seen_items: ``(S,)`` item of each seen pair; these are left out of the ranking.
         target_rows: ``(T,)`` row in ``users`` of each held-out positive.
         target_items: ``(T,)`` item of each held-out positive.
+        disliked_rows: ``(D,)`` row in ``users`` of each held-out true negative; None where nobody
+            asks for them.
+        disliked_items: ``(D,)`` item of each held-out true negative.
     """
 
     users: Tensor
@@ -119,6 +122,8 @@ class RankingBatch(NamedTuple):
     seen_items: Tensor
     target_rows: Tensor
     target_items: Tensor
+    disliked_rows: Tensor | None = None
+    disliked_items: Tensor | None = None
 
 
 class TrainingFacts(NamedTuple):

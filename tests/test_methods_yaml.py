@@ -25,6 +25,7 @@ METRICS = {
     "test_log_loss",
     "test_auc",
     "test_recall@20",
+    "test_disliked@20",
     "test_full_ndcg@20",
     "test_hit_rate@20",
 }

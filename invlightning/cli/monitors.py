@@ -11,9 +11,11 @@ from typing_extensions import override
 from invlightning.modules.monitored import labels_lacking_a_class, needs_both_classes
 
 MONITORING = {"EarlyStopping", "ModelCheckpoint"}
+LESS_IS_BETTER = ("loss", "disliked")
 HELP = (
     "Metric by which the best checkpoint is chosen and early stopping decides, in place of what "
-    "the configs monitor, such as val_gauc or val_full_ndcg@20; less is better of a loss."
+    "the configs monitor, such as val_gauc or val_full_ndcg@20; of a loss "
+    "and of dislikes less is better."
 )
 
 
@@ -41,7 +43,8 @@ def monitor_everywhere(callbacks: Any, monitor: str) -> None:
         )
     for spec in monitoring:
         spec.init_args.monitor = monitor
-        spec.init_args.mode = "min" if "loss" in monitor else "max"
+        less = any(name in monitor for name in LESS_IS_BETTER)
+        spec.init_args.mode = "min" if less else "max"
 
 
 class FittingMonitor(pl.Callback):

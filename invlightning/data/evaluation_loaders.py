@@ -48,12 +48,13 @@ class EvalLoader:
 
 
 class RankingLoader:
-    """Yields users with the items they have seen and the held-out items to be found.
+    """Yields users with the items they have seen and the held-out ones they like and dislike.
 
     Args:
         users: ``(N,)`` distinct users to rank for, in the order they are to come.
         seen: Pairs that are left out of the ranking.
         targets: Held-out positives.
+        disliked: Held-out true negatives.
         batch_size: Users of a batch.
         rank: This process.
         world_size: Number of processes.
@@ -67,13 +68,14 @@ class RankingLoader:
         users: Tensor,
         seen: KnownPairs,
         targets: KnownPairs,
+        disliked: KnownPairs,
         batch_size: int,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         places, self._num_batches = rows_of_users(users, batch_size, rank, world_size)
-        self.users, self.seen, self.targets = users[places].long(), seen, targets
-        self.batch_size = batch_size
+        self.users, self.batch_size = users[places].long(), batch_size
+        self.pairs = (seen, targets, disliked)
 
     def __len__(self) -> int:
         """Returns the number of batches, the same on every process."""
@@ -83,4 +85,5 @@ class RankingLoader:
         """Yields this process's batches; the last ones may be empty."""
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             users = self.users[start : start + self.batch_size]
-            yield RankingBatch(users, *self.seen.gather(users), *self.targets.gather(users))
+            columns = (column for pairs in self.pairs for column in pairs.gather(users))
+            yield RankingBatch(users, *columns)

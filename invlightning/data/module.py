@@ -193,11 +193,12 @@ class ImplicitDataModule(RowsDataModule, ABC):
         labeled = self.rows.labeled(part)
         if len(labeled.users) == 0:
             return []
-        positives = (self.rows.parts == part) & (self.interactions.labels > 0)
-        users = torch.unique(torch.from_numpy(self.interactions.users[positives]))
+        held_out, labels = self.rows.parts == part, self.interactions.labels
         return [
             EvalLoader(labeled, self.eval_batch_size, *self._shard),
-            self._ranking_loader(users, seen, positives),
+            self._ranking_loader(
+                torch.unique(labeled.users), seen, held_out & (labels > 0), held_out & (labels <= 0)
+            ),
         ]
 
     @override
@@ -210,7 +211,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
             users = data.user_ids.encode(self.predict_users, name="user")
         nothing = np.zeros(len(data), dtype=bool)
         return self._ranking_loader(
-            torch.from_numpy(users), self.rows.seen(TEST + 1, self.exposed_seen), nothing
+            torch.from_numpy(users), self.rows.seen(TEST + 1, self.exposed_seen), nothing, nothing
         )
 
     def _ranking_loader(
@@ -218,10 +219,16 @@ class ImplicitDataModule(RowsDataModule, ABC):
         users: Tensor,
         seen: NDArray[np.bool_],
         targets: NDArray[np.bool_],
+        disliked: NDArray[np.bool_],
     ) -> RankingLoader:
         pairs = self.interactions.pairs
         return RankingLoader(
-            users, pairs(seen), pairs(targets), self.ranking_batch_size, *self._shard
+            users,
+            pairs(seen),
+            pairs(targets),
+            pairs(disliked),
+            self.ranking_batch_size,
+            *self._shard,
         )
 
     # --------------------------------------------------------------------- unlabeled items

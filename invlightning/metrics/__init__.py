@@ -1,5 +1,6 @@
 """Metrics of labeled rows and of the ranking of all unseen items."""
 
+from invlightning.metrics.disliked import Disliked
 from invlightning.metrics.labeled import AUC, HARM, MRR, NDCG, GroupAUC, LabeledMetrics
 from invlightning.metrics.log_loss import LogLoss
 from invlightning.metrics.ranking import (
@@ -15,6 +16,7 @@ __all__ = [
     "HARM",
     "MRR",
     "NDCG",
+    "Disliked",
     "GroupAUC",
     "HitRate",
     "LabeledMetrics",

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from invlightning.backbones import Backbone
 from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
-from invlightning.metrics import LabeledMetrics, RankingMetrics
+from invlightning.metrics import Disliked, LabeledMetrics, RankingMetrics
 from invlightning.metrics.functional import ranking_hits, top_unseen
 from invlightning.modules.vocabularies import RawIds, Seen, Vocabularies
 from invlightning.types import LabeledBatch, RankingBatch
@@ -50,9 +50,11 @@ class EvaluatedModule(pl.LightningModule):
 
         Returns:
             Metrics of labeled rows, called with ``(scores, labels, users)``, ``(B,)`` each, and
-            metrics of rankings, called with hits ``(B, top_k)`` and numbers of targets ``(B,)``.
+            metrics of rankings, called with hits ``(B, top_k)`` and numbers of targets ``(B,)``;
+            a :class:`~invlightning.metrics.Disliked` with those of the held-out dislikes.
         """
-        return [LabeledMetrics(k=self.label_cutoff)], [RankingMetrics(ks=(self.top_k,))]
+        ranking: list[Metric] = [RankingMetrics(ks=(self.top_k,)), Disliked(ks=(self.top_k,))]
+        return [LabeledMetrics(k=self.label_cutoff)], ranking
 
     @override
     def forward(self, users: Tensor, items: Tensor) -> Tensor:
@@ -91,12 +93,15 @@ class EvaluatedModule(pl.LightningModule):
             for metric in _listed(self.labeled_metrics):
                 metric.update(scores, batch.labels, batch.users)
             return
-        _, items = self._top_unseen(batch)
-        hits, num_targets = ranking_hits(
-            items, batch.target_rows, batch.target_items, self.backbone.num_items
-        )
+        _, best = self._top_unseen(batch)
+        num_items = self.backbone.num_items
+        targets = ranking_hits(best, batch.target_rows, batch.target_items, num_items)
         for metric in _listed(self.ranking_metrics):
-            metric.update(hits, num_targets)
+            if not isinstance(metric, Disliked):
+                metric.update(*targets)
+            elif batch.disliked_rows is not None and batch.disliked_items is not None:
+                rows, items = batch.disliked_rows, batch.disliked_items
+                metric.update(*ranking_hits(best, rows, items, num_items))
 
     def _log_metrics(self, stage: str) -> None:
         for metrics in (*_listed(self.labeled_metrics), *_listed(self.ranking_metrics)):

@@ -81,7 +81,7 @@ class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, Train
     Evaluation reports both views: the labeled rows (``val_auc``, ``val_gauc``,
     ``val_ndcg@10``, ``val_mrr``, ``val_harm@10``, ``val_log_loss``) and the full catalogue of
     unseen items (``val_recall@20``, ``val_full_ndcg@20``, ``val_hit_rate@20``,
-    ``val_full_mrr@20``); likewise with ``test_``.
+    ``val_full_mrr@20``, and of the true negatives ``val_disliked@20``); likewise with ``test_``.
 
     Args:
         backbone: Builds the network from ``(num_users, num_items)``: a Backbone class, or

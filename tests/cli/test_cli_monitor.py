@@ -29,7 +29,10 @@ def likes(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(("metric", "mode"), [("val_gauc", "max"), ("val_log_loss", "min")])
+MODES = [("val_gauc", "max"), ("val_log_loss", "min"), ("val_disliked@20", "min")]
+
+
+@pytest.mark.parametrize(("metric", "mode"), MODES)
 def test_one_option_changes_what_every_callback_monitors(metric, mode):
     """Seen to fail with the callbacks left alone, and with the mode left alone."""
     cli = run(

@@ -44,17 +44,21 @@ pair_lists = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 6)), max_size=
     st.lists(st.integers(0, 8), unique=True),
     pair_lists,
     pair_lists,
+    pair_lists,
     st.integers(1, 4),
     st.integers(1, 3),
 )
-def test_ranking_batches_against_naive_lists(users, seen, targets, batch_size, world_size):
+def test_ranking_batches_against_naive_lists(
+    users, seen, targets, disliked, batch_size, world_size
+):
     def csr(pairs):
         table = torch.tensor(pairs, dtype=torch.int64).view(-1, 2)
         return KnownPairs.from_pairs(table[:, 0], table[:, 1], 9, 7)
 
-    tables = csr(seen), csr(targets)
+    tables = csr(seen), csr(targets), csr(disliked)
     expected = [
-        ranking_batches(users, seen, targets, batch_size, r, world_size) for r in range(world_size)
+        ranking_batches(users, (seen, targets, disliked), batch_size, r, world_size)
+        for r in range(world_size)
     ]
     for rank in range(world_size):
         loader = RankingLoader(
@@ -64,12 +68,14 @@ def test_ranking_batches_against_naive_lists(users, seen, targets, batch_size, w
         assert len(batches) == len(loader) == max(len(lists) for lists in expected)
         for batch, lists in itertools.zip_longest(batches, expected[rank], fillvalue=[]):
             assert all(column.dtype == torch.int64 for column in batch)
-            assert batch.users.tolist() == [user for user, _, _ in lists]
-            for row, (_, known, wanted) in enumerate(lists):
+            assert batch.users.tolist() == [user for user, *_ in lists]
+            for row, (_, known, wanted, unwanted) in enumerate(lists):
                 assert batch.seen_items[batch.seen_rows == row].tolist() == sorted(known)
                 assert batch.target_items[batch.target_rows == row].tolist() == sorted(wanted)
-            assert batch.seen_rows.numel() == sum(len(known) for _, known, _ in lists)
-            assert batch.target_rows.numel() == sum(len(wanted) for _, _, wanted in lists)
+                assert batch.disliked_items[batch.disliked_rows == row].tolist() == sorted(unwanted)
+            assert batch.seen_rows.numel() == sum(len(known) for _, known, *_ in lists)
+            assert batch.target_rows.numel() == sum(len(wanted) for _, _, wanted, _ in lists)
+            assert batch.disliked_rows.numel() == sum(len(unwanted) for *_, unwanted in lists)
 
 
 def test_bad_arguments_of_evaluation_loaders_are_refused():
@@ -78,4 +84,4 @@ def test_bad_arguments_of_evaluation_loaders_are_refused():
         EvalLoader(LabeledRows(users, users[:3], users.float()), 2)
     pairs = KnownPairs.from_pairs(users, users, 4, 4)
     with pytest.raises(ValueError, match=r"rank must lie in 0\.\.world_size-1, found 1 of 1"):
-        RankingLoader(users, pairs, pairs, 2, rank=1)
+        RankingLoader(users, pairs, pairs, pairs, 2, rank=1)

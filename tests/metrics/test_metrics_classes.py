@@ -14,7 +14,7 @@ from invlightning import metrics as M
 from invlightning.metrics import functional as F
 
 ROW_METRICS = [M.AUC, M.GroupAUC, M.NDCG, M.MRR, M.HARM, M.LabeledMetrics, M.LogLoss]
-RANKING_METRICS = [M.Recall, M.RankingNDCG, M.RankingMRR, M.HitRate, M.RankingMetrics]
+RANKING_METRICS = [M.Recall, M.RankingNDCG, M.RankingMRR, M.HitRate, M.RankingMetrics, M.Disliked]
 
 
 def random_rows(num_rows=400, num_users=40, seed=0):
@@ -105,6 +105,14 @@ def test_ranking_metrics_equal_the_single_ones():
     result = fed(M.RankingMetrics([5, 20])).compute()
     assert list(result) == list(singles)
     assert_close(result, {name: fed(metric).compute() for name, metric in singles.items()})
+
+
+def test_disliked_is_the_recall_of_dislikes():
+    """Seen to fail with the share of recommended items that are disliked."""
+    result = fed(M.Disliked([5, 20])).compute()
+    assert list(result) == ["disliked@5", "disliked@20"]
+    assert_close(result, {k: fed(M.Recall(k)).compute() for k in (5, 20)})
+    assert M.Disliked().higher_is_better is False
 
 
 @pytest.mark.parametrize("cls", [M.GroupAUC, M.NDCG, M.MRR, M.HARM, M.LabeledMetrics])
@@ -218,9 +226,11 @@ two, labels, users = torch.tensor([0.5, 1.0]), torch.tensor([0, 1]), torch.tenso
         (lambda: M.RankingMetrics([]), "ks is empty"),
         *[
             (lambda cls=cls: cls(0), "k is 0")
-            for cls in (M.NDCG, M.HARM, M.LabeledMetrics, *RANKING_METRICS[:-1])
+            for cls in (M.NDCG, M.HARM, M.LabeledMetrics, *RANKING_METRICS[:-2])
         ],
         (lambda: M.RankingMetrics([20, 0]), "k is 0"),
+        (lambda: M.Disliked([20, 0]), "k is 0"),
+        (lambda: M.Disliked([]), "ks is empty"),
     ],
 )
 def test_errors_say_what_to_do(call, message):

@@ -77,7 +77,9 @@ def alone(form):
 
 
 def assert_equal_metrics(one, two):
-    assert {"val_auc", "val_gauc", "val_recall@20", "val_log_loss"} <= set(one.callback_metrics)
+    assert {"val_auc", "val_gauc", "val_recall@20", "val_disliked@20", "val_log_loss"} <= set(
+        one.callback_metrics
+    )
     for name, value in one.callback_metrics.items():
         if name.startswith("val_"):
             assert float(two.callback_metrics[name]) == pytest.approx(float(value), abs=1e-6)

@@ -268,6 +268,7 @@ def test_the_class_of_a_loss_is_refused_at_once(name):
 
 MISSPELT = [
     ("val_acc", "did you mean 'val_auc'?"),
+    ("val_dislike@20", "did you mean 'val_disliked@20'?"),
     ("val_recall@10", "did you mean 'val_recall@20'?"),
 ]
 

@@ -28,15 +28,12 @@ def chi_square(counts, probabilities):
     return ((counts - expected)[cells] ** 2 / expected[cells]).sum(), int(cells.sum()) - 1
 
 
-def ranking_batches(users, seen, targets, batch_size, rank, world_size):
-    """Lists (user, set of seen items, set of targets) for each user of each batch of a rank."""
+def ranking_batches(users, kinds, batch_size, rank, world_size):
+    """Lists (user, set of items of each kind) for each user of each batch of a rank."""
     own = [user for user in users if user % world_size == rank]
     batches = [own[start : start + batch_size] for start in range(0, len(own), batch_size)]
     lists = [
-        [
-            (user, {i for u, i in seen if u == user}, {i for u, i in targets if u == user})
-            for user in batch
-        ]
+        [(user, *({i for u, i in pairs if u == user} for pairs in kinds)) for user in batch]
         for batch in batches
     ]
     return lists
