@@ -164,7 +164,15 @@ METHODS = (
     Method(
         "in-batch softmax", "inbatch.yaml", "Yi et al., RecSys 2019", state="log Q of each item"
     ),
+    Method(
+        "sampled softmax, dislikes",
+        "softmax_dislikes.yaml",
+        "Wang et al., RecSys 2023",
+        state="log Q of each item",
+        labels=BOTH,
+    ),
     Method("BPR", "bpr.yaml", RANKING),
+    Method("BPR, dislikes", "bpr_dislikes.yaml", RANKING, labels=BOTH),
     Method("DNS", "dns.yaml", "Zhang et al., SIGIR 2013"),
     Method("DNS(M, N)", "dns_mn.yaml", "Shi et al., WWW 2023"),
     Method("AOBPR", "aobpr.yaml", "Rendle and Freudenthaler, WSDM 2014"),

@@ -27,3 +27,9 @@ def compared_rows(rows: JointRows) -> Tensor:
     """Positives that have an unlabeled item to be compared with, ``(B,)`` booleans."""
     positive = rows.labels > 0.5
     return positive if rows.mask is None else positive & rows.mask.any(1)
+
+
+def disliked_rows(rows: JointRows) -> Tensor:
+    """Labeled negatives that have an unlabeled item to be compared with, ``(B,)`` booleans."""
+    negative = rows.labels <= 0.5
+    return negative if rows.mask is None else negative & rows.mask.any(1)

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from invlightning.losses.functional import mean_where, sampled_softmax
-from invlightning.losses.joint_rows import compared_rows
-from invlightning.losses.positive_based import PositiveBasedLoss
+from invlightning.losses.dislikes import DislikesLoss
+from invlightning.losses.functional import mean_where, sampled_rejection, sampled_softmax
+from invlightning.losses.joint_rows import compared_rows, disliked_rows
 from invlightning.types import JointRows, TrainingFacts
 
 
-class SampledSoftmaxLoss(PositiveBasedLoss):
+class SampledSoftmaxLoss(DislikesLoss):
     """Softmax over the catalogue, estimated from the drawn items and their probabilities Q.
 
     See :func:`~invlightning.losses.functional.sampled_softmax`. Q must be that of the sampler:
@@ -22,13 +22,18 @@ class SampledSoftmaxLoss(PositiveBasedLoss):
 
     Drawn items equal to the positive ("accidental hits") are left out. Q is that among all other
     items of the catalogue; that a sampler also leaves out the other known items of a user is
-    neglected. Labeled negatives take no part. Scores compare within a user only.
+    neglected. Scores compare within a user only. Labeled negatives take no part unless they have a
+    weight: then each adds the negative log-probability that it is not the item recommended, see
+    :func:`~invlightning.losses.functional.sampled_rejection`.
 
-    Source: Yi et al., RecSys 2019 (log Q), arXiv 2507.09331 (no correction of the positive).
+    Source: Yi et al., RecSys 2019 (log Q), arXiv 2507.09331 (no correction of the positive), Wang
+    et al., RecSys 2023, arXiv 2308.12256 (dislikes).
 
     Args:
         beta: Exponent of the popularity by which items are drawn, 0 or more.
         temperature: Divides the scores, above 0; values of about 0.1 suit cosines.
+        negative_weight: Weight of the mean over the labeled negatives beside that over the
+            positives; 0 leaves them out.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -37,8 +42,10 @@ class SampledSoftmaxLoss(PositiveBasedLoss):
     log_weights: Tensor | None
     log_rest: Tensor | None
 
-    def __init__(self, beta: float = 0.0, temperature: float = 1.0) -> None:
-        super().__init__()
+    def __init__(
+        self, beta: float = 0.0, temperature: float = 1.0, negative_weight: float = 0.0
+    ) -> None:
+        super().__init__(negative_weight)
         if not beta >= 0:
             raise ValueError(f"beta is {beta}, expected 0 or more; 0 stands for uniform draws.")
         if not temperature > 0:
@@ -54,7 +61,7 @@ class SampledSoftmaxLoss(PositiveBasedLoss):
         """Counts the rows of each item, which give the probabilities of the draws.
 
         Raises:
-            ValueError: If there is no positive.
+            ValueError: If there is no positive, or no negative although they have a weight.
         """
         super().start_fit(facts)
         # A sampler never draws items without rows; should one be given, it counts as one row.
@@ -65,7 +72,7 @@ class SampledSoftmaxLoss(PositiveBasedLoss):
 
     @override
     def forward(self, rows: JointRows) -> Tensor:
-        """Returns the mean over positives, 0 for a batch without any.
+        """Returns the mean over positives, 0 for a batch without any, and that over dislikes.
 
         Args:
             rows: Labeled rows ``(B,)`` and the unlabeled rows ``(B, K)`` of the same users.
@@ -84,12 +91,9 @@ class SampledSoftmaxLoss(PositiveBasedLoss):
         no_hit = rows.unlabeled_items != rows.items.unsqueeze(1)
         rows = rows._replace(mask=no_hit if rows.mask is None else no_hit & rows.mask)
         log_q = self.log_weights[rows.unlabeled_items] - self.log_rest[rows.items].unsqueeze(1)
-        losses = sampled_softmax(
-            rows.logits,
-            rows.unlabeled_logits,
-            log_q,
-            rows.mask,
-            self.temperature,
-            reduction="none",
-        )
-        return mean_where(losses, compared_rows(rows))
+        given = (rows.logits, rows.unlabeled_logits, log_q, rows.mask, self.temperature)
+        loss = mean_where(sampled_softmax(*given, reduction="none"), compared_rows(rows))
+        if not self.negative_weight:
+            return loss
+        rejected = mean_where(sampled_rejection(*given, reduction="none"), disliked_rows(rows))
+        return loss + self.negative_weight * rejected

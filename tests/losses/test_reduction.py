@@ -35,6 +35,9 @@ OF_PAIRS = {
     "sampled_softmax": partial(
         functional.sampled_softmax, log_probabilities=torch.linspace(-4, -1, 4)
     ),
+    "sampled_rejection": partial(
+        functional.sampled_rejection, log_probabilities=torch.linspace(-4, -1, 4)
+    ),
     "debiased_contrast": partial(functional.debiased_contrast, prior=0.1),
 }
 OTHERS = {

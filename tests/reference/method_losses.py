@@ -101,6 +101,12 @@ def sampled_softmax(positive, drawn, probabilities, temperature):
     return -math.log(own / (own + others))
 
 
+def sampled_rejection(disliked, drawn, probabilities, temperature):
+    others = mean(math.exp(s / temperature) / q for s, q in zip(drawn, probabilities, strict=True))
+    own = math.exp(disliked / temperature)
+    return -math.log(1 - own / (own + others))
+
+
 def debiased(positive, drawn, prior, floor, temperature):
     own, count = math.exp(positive / temperature), len(drawn)
     sum_drawn = sum(math.exp(s / temperature) for s in drawn)

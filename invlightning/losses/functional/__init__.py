@@ -9,6 +9,7 @@ which ``mean`` is the default.
 from invlightning.losses.functional.contrast import (
     bayesian_personalized_ranking,
     debiased_contrast,
+    sampled_rejection,
     sampled_softmax,
 )
 from invlightning.losses.functional.cross_entropy import (
@@ -47,6 +48,7 @@ __all__ = [
     "reduce",
     "relevance_risk",
     "reweighted_cross_entropy",
+    "sampled_rejection",
     "sampled_softmax",
     "symmetric_cross_entropy",
     "truncated_cross_entropy",

@@ -82,13 +82,48 @@ def sampled_softmax(
         >>> sampled_softmax(positives, unlabeled, log_probabilities=torch.tensor([[-3.0], [-3.0]]))
         tensor(3.0725)
     """
-    scores, target = as_float(unlabeled) / temperature, as_float(positives) / temperature
-    terms = scores - log_probabilities.to(scores.dtype)
-    exists = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
-    # The lowest number, not minus infinity: the gradient of an empty row would not be a number.
-    terms = terms.where(exists, torch.finfo(terms.dtype).min)
-    log_sum = terms.logsumexp(1) - exists.sum(1).clamp(min=1).to(terms.dtype).log()
+    target = as_float(positives) / temperature
+    log_sum = _log_sum(unlabeled, log_probabilities, mask, temperature)
     return reduce(F.softplus(log_sum - target), reduction, _rows(mask))
+
+
+def sampled_rejection(
+    disliked: Tensor,
+    unlabeled: Tensor,
+    log_probabilities: Tensor,
+    mask: Tensor | None = None,
+    temperature: float = 1.0,
+    *,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Negative log-probability that a disliked item is not the one recommended.
+
+    -log(1 - P_j), where P_j is the softmax over the catalogue that :func:`sampled_softmax`
+    estimates: log(exp(s_j / t) + Z) - log Z. Source: Wang et al., RecSys 2023, arXiv 2308.12256,
+    section 3 ("not to recommend").
+
+    Args:
+        disliked: ``(B,)`` scores s_j of disliked items.
+        unlabeled: ``(B, K)`` scores of items drawn with replacement from Q.
+        log_probabilities: log Q among the items other than j; broadcasts to ``(B, K)``.
+        mask: ``(B, K)`` False where there is no pair; None means everywhere True.
+        temperature: t > 0.
+        reduction: ``mean`` and ``sum`` give a scalar, ``none`` ``(B,)`` losses.
+
+    Returns:
+        The loss; float32 for half precision.
+
+    Raises:
+        ValueError: If ``reduction`` is unknown.
+
+    Example:
+        >>> disliked, unlabeled = torch.tensor([2.0, 0.5]), torch.tensor([[1.0], [1.5]])
+        >>> sampled_rejection(disliked, unlabeled, log_probabilities=torch.tensor([[-3.0], [-3.0]]))
+        tensor(0.0725)
+    """
+    target = as_float(disliked) / temperature
+    log_sum = _log_sum(unlabeled, log_probabilities, mask, temperature)
+    return reduce(F.softplus(target - log_sum), reduction, _rows(mask))
 
 
 def debiased_contrast(
@@ -139,6 +174,18 @@ def debiased_contrast(
     negative = (drawn - prior * count * positive) / (1 - prior)
     negative = torch.maximum(negative, count * (lowest - shift).exp())
     return reduce((positive + negative).log() - (target - shift), reduction, _rows(mask))
+
+
+def _log_sum(
+    unlabeled: Tensor, log_probabilities: Tensor, mask: Tensor | None, temperature: float
+) -> Tensor:
+    """Log ``(B,)`` of the sum over the catalogue that drawn items estimate, Z."""
+    scores = as_float(unlabeled) / temperature
+    terms = scores - log_probabilities.to(scores.dtype)
+    exists = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
+    # The lowest number, not minus infinity: the gradient of an empty row would not be a number.
+    terms = terms.where(exists, torch.finfo(terms.dtype).min)
+    return terms.logsumexp(1) - exists.sum(1).clamp(min=1).to(terms.dtype).log()
 
 
 def _rows(mask: Tensor | None) -> Tensor | None:
