@@ -7,7 +7,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import accelerator, epoch, metrics, reading, sampling, scale, scoring, steps
+from benchmarks import (
+    accelerator,
+    captured,
+    epoch,
+    metrics,
+    reading,
+    sampling,
+    scale,
+    scoring,
+    steps,
+)
 from benchmarks.figures import Figure, as_data, brief_table, machine, table
 from benchmarks.plot import plot
 from benchmarks.readme import insert
@@ -24,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Figure]]] = {
     "scoring": scoring.run,
     "reading": reading.run,
     "accelerator": accelerator.run,
+    "captured": captured.run,
 }
 
 

@@ -114,6 +114,65 @@ def test_weights_are_those_of_the_processor(module, backbone):
         )
 
 
+CAPTURED = {
+    "plain": (il.Recommender, "gmf"),
+    "idl": (MODULES["idl"], "neumf"),
+    "idl with dropout": (MODULES["idl"], "dropout"),
+    "ig": (MODULES["ig"], "neumf"),
+    "ig phased": (MODULES["ig phased"], "neumf"),
+    "ig with dropout": (MODULES["ig"], "dropout"),
+    "ig by row": (MODULES["ig by row"], "neumf"),
+    "ig by net": (MODULES["ig by net"], "neumf"),
+}
+DROPOUT = partial(NeuMF, embedding_dim=8, dropout=0.2)
+
+
+def train(name, capture, folder=None, ckpt_path=None, **flags):
+    """Trains on the device, eagerly or captured; from a checkpoint if it is given."""
+    build, backbone = CAPTURED[name]
+    pl.seed_everything(3, verbose=False)
+    data = il.SyntheticDataModule(interactions_per_user=20, batch_size=1024, meta_fraction=0.3)
+    network = DROPOUT if backbone == "dropout" else BACKBONES[backbone]
+    model = build(network, capture=capture)
+    trainer = make_trainer(folder, accelerator="cuda", limit_val_batches=0, **flags)
+    trainer.fit(model, data, ckpt_path=ckpt_path)
+    return model, trainer
+
+
+def assert_same_weights(model, other):
+    for (name, value), found in zip(
+        model.state_dict().items(), other.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(found, value, rtol=0, atol=0, msg=name)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", CAPTURED)
+def test_captured_weights_are_those_of_eager_steps(name, precision):
+    expected, _ = train(name, False, precision=precision)
+    found, _ = train(name, True, precision=precision)
+    assert_same_weights(found, expected)
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+@pytest.mark.parametrize("name", ["idl with dropout", "ig with dropout"])
+def test_a_captured_run_goes_on_from_a_checkpoint(name, tmp_path):
+    _, half = train(name, True, tmp_path, max_epochs=1)
+    path = half.checkpoint_callback.best_model_path
+    expected, _ = train(name, False)
+    found, _ = train(name, True, tmp_path, ckpt_path=path)
+    assert_same_weights(found, expected)
+
+
+@pytest.mark.parametrize("name", ["idl", "ig"])
+def test_nccl_on_one_device(name):
+    expected, _ = train(name, False, max_epochs=1)
+    found, _ = train(name, False, max_epochs=1, strategy="ddp")
+    torch.testing.assert_close(
+        dict(found.state_dict()), dict(expected.state_dict()), rtol=1e-5, atol=1e-6
+    )
+
+
 def test_row_totals_equal_coalescing_without_waiting():
     rows = torch.randint(50, (1, 400), device="cuda")
     gradient = torch.sparse_coo_tensor(rows, torch.randn(400, 8, device="cuda"), (50, 8))

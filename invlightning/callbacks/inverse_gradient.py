@@ -34,6 +34,9 @@ class InverseGradientCallback(pl.Callback):
             exposed loss.
         exposed_loss: Likewise for exposed rows, over a module with ``exposed_logits(batch)``. An
             ``embedding_l2`` of the module covers the rows of the module's own losses.
+        capture: Whether inverse gradient steps are captured as CUDA graphs, which takes one CUDA
+            device and batches that are named tuples. The steps of a ``Recommender`` are captured by
+            its own ``capture``.
 
     Raises:
         ValueError: At set-up, if the module optimizes manually or lacks the losses.
@@ -50,13 +53,14 @@ class InverseGradientCallback(pl.Callback):
         outer_state: OuterState = "persistent",
         unlabeled_loss: UnlabeledLoss | None = None,
         exposed_loss: UnlabeledLoss | None = None,
+        capture: bool = False,
     ) -> None:
         given = (("unlabeled_logits", unlabeled_loss), ("exposed_logits", exposed_loss))
         criteria = [(method, loss) for method, loss in given if loss is not None]
         self.unlabeled_criterion, self.exposed_criterion = unlabeled_loss, exposed_loss
         self.criteria = [criterion for _, criterion in criteria]
         self.driver = InverseGradientDriver(
-            inner_lr, direction, decision, schedule, outer_state, criteria
+            inner_lr, direction, decision, schedule, outer_state, criteria, capture
         )
 
     @override
@@ -81,6 +85,12 @@ class InverseGradientCallback(pl.Callback):
         for criterion in self.criteria:
             start_fit(trainer, criterion)
             criterion.to(pl_module.device)  # with all that it made of the data
+        self.driver.start_fit(pl_module)
+
+    @override
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lets captured steps go."""
+        self.driver.end_fit()
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:

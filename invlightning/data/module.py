@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from invlightning.data.evaluation_loaders import EvalLoader, RankingLoader
 from invlightning.data.loader import ExposedEpochLoader, TrainLoader, with_exposed
+from invlightning.data.resident_rows import resident
 from invlightning.data.rows import TEST, VAL
 from invlightning.data.rows_module import RowsDataModule
 from invlightning.data.samplers import (
@@ -152,7 +153,7 @@ class ImplicitDataModule(RowsDataModule, ABC):
         # overfit_batches means the same rows every epoch; Lightning cannot tell our loader so.
         overfit = self.trainer is not None and self.trainer.overfit_batches != 0  # type: ignore[attr-defined]
         where: _Where = {"rank": rank, "world_size": world_size, "shuffle": not overfit}
-        labeled, exposed = self.rows.labeled(), self._exposed()
+        labeled, exposed = resident(self.rows.labeled(), self.trainer), self._exposed()
         if self.epoch == "exposed":
             if exposed is None:
                 raise ValueError(
@@ -175,7 +176,9 @@ class ImplicitDataModule(RowsDataModule, ABC):
 
     def _exposed(self) -> ExposedRows | None:
         rows = self.rows.exposed_rows
-        return self.interactions.exposed(rows) if len(rows) and self.num_exposed else None
+        if not (len(rows) and self.num_exposed):
+            return None
+        return resident(self.interactions.exposed(rows), self.trainer)
 
     @override
     def val_dataloader(self) -> list[EvalLoader | RankingLoader]:
@@ -221,15 +224,9 @@ class ImplicitDataModule(RowsDataModule, ABC):
         targets: NDArray[np.bool_],
         disliked: NDArray[np.bool_],
     ) -> RankingLoader:
-        pairs = self.interactions.pairs
-        return RankingLoader(
-            users,
-            pairs(seen),
-            pairs(targets),
-            pairs(disliked),
-            self.ranking_batch_size,
-            *self._shard,
-        )
+        pairs, size = self.interactions.pairs, self.ranking_batch_size
+        rows = pairs(seen), pairs(targets), pairs(disliked)
+        return RankingLoader(users, *rows, size, *self._shard)
 
     # --------------------------------------------------------------------- unlabeled items
 

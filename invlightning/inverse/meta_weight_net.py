@@ -89,7 +89,7 @@ class MetaWeightNet(Decision):
         bounds[2 * hidden :] = 1 / math.sqrt(hidden)
         drawn = torch.rand(len(bounds), generator=torch.Generator().manual_seed(seed))
         zeros = torch.zeros_like(bounds)
-        self._net = NetState((2 * drawn - 1) * bounds, zeros, zeros, torch.zeros(()))
+        self._net = NetState((2 * drawn - 1) * bounds, zeros, zeros.clone(), torch.zeros(()))
 
     def weights(self, losses: Tensor) -> Tensor:
         """The weights that the network gives to rows.
@@ -105,7 +105,7 @@ class MetaWeightNet(Decision):
     @override
     def decide(self, step: "InnerStep") -> StepRecord:
         rows = rows_of(step, self)
-        net = NetState(*(part.to(step.device, step.dtype) for part in self._net))
+        net = self._net = NetState(*(part.to(step.device, step.dtype) for part in self._net))
         logits = rows.logits()
         losses, slopes = rows.losses(logits).to(step.dtype), rows.slopes(logits)
         weights = self._weigh(net.values, losses)
@@ -119,15 +119,14 @@ class MetaWeightNet(Decision):
         logits = rows.logits()  # the edits in between made the first graph useless
         record = follow(step, logits, slopes, self._weigh(learned.values, losses), risk)
         # Only now, so that a step that fails half-way leaves the network as it was.
-        self._net = NetState(
-            *(torch.where(step.is_finite, new, old) for new, old in zip(learned, net, strict=True))
-        )
+        for new, old in zip(learned, net, strict=True):  # in place, as a captured step needs it
+            old.copy_(torch.where(step.is_finite, new, old))
         return record
 
     @override
     def state_dict(self) -> dict[str, Any]:
         """The network and its Adam state."""
-        return self._net._asdict()
+        return {name: part.clone() for name, part in self._net._asdict().items()}
 
     @override
     def load_state_dict(self, state: dict[str, Any]) -> None:

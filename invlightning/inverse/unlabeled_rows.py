@@ -146,7 +146,12 @@ def _row_losses(loss: Criterion, logits: Tensor) -> Tensor:
 
 
 def _same_numbers(module: nn.Module) -> AbstractContextManager[Any]:
-    """Puts random generators back afterwards; their states lie on the host, so nothing waits."""
+    """Puts random generators back afterwards; their states lie on the host, so nothing waits.
+
+    Where there is no dropout or the like they are left alone, as no CUDA graph could hold this.
+    """
+    if not getattr(module, "varies_in_training", True):
+        return nullcontext()
     device = next(module.parameters()).device
     devices = [] if device.type == "cpu" else [device]
     return torch.random.fork_rng(devices, device_type=device.type)

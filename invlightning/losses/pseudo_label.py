@@ -46,7 +46,7 @@ class PseudoLabelLoss(UnlabeledLoss, ABC):
         self.weight = weight
         self.start_epoch = start_epoch
         self.prior = prior
-        self._epoch = 0
+        self._counts = start_epoch == 0
         self._has_prior = prior != "labeled"
         if prior == "labeled":
             # A buffer, so that a checkpoint keeps it; not a number until start_fit.
@@ -88,7 +88,7 @@ class PseudoLabelLoss(UnlabeledLoss, ABC):
 
     @override
     def set_epoch(self, epoch: int) -> None:
-        self._epoch = epoch
+        self._counts = epoch >= self.start_epoch
 
     @override
     def forward(self, logits: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class PseudoLabelLoss(UnlabeledLoss, ABC):
         Raises:
             RuntimeError: If the prior is ``labeled`` and was never estimated.
         """
-        if self._epoch < self.start_epoch:
+        if not self._counts:
             return (0.0 * as_float(logits)).sum()  # keeps the graph, so that backward works
         return self.weight * cross_entropy(logits, self.weights(logits))
 
@@ -119,7 +119,7 @@ class PseudoLabelLoss(UnlabeledLoss, ABC):
         Returns:
             The shape of ``logits``; float32 for half precision.
         """
-        if self._epoch < self.start_epoch:
+        if not self._counts:
             return 0.0 * as_float(logits)
         return self.weight * cross_entropy(logits, self.weights(logits), reduction="none")
 

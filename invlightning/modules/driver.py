@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
 
+from invlightning.compat import is_compiled
 from invlightning.data.seeding import INNER, OUTER, seed_batch
 from invlightning.evaluation_mode import evaluation_mode
 from invlightning.inverse import (
@@ -20,6 +21,12 @@ from invlightning.inverse import (
 )
 from invlightning.inverse.unlabeled_rows import UnlabeledRows
 from invlightning.losses import UnlabeledLoss
+from invlightning.modules.capture import CapturedFunction
+from invlightning.modules.capture_checks import (
+    check_capture,
+    check_captured_decision,
+    check_captured_tables,
+)
 from invlightning.modules.inverse_checks import (
     check_decision,
     check_losses,
@@ -47,6 +54,7 @@ class InverseGradientDriver:
         criteria: Losses in place of the module's own ``unlabeled_loss(batch)``, each with the name
             of the method that gives its logits: ``unlabeled_logits`` for drawn pairs,
             ``exposed_logits`` for exposed ones. Empty takes those of the module.
+        captures: Whether the inner steps of a fit are captured as CUDA graphs.
 
     Raises:
         ValueError: If an argument is unknown or out of its range.
@@ -60,6 +68,7 @@ class InverseGradientDriver:
         schedule: Schedule,
         outer_state: OuterState,
         criteria: Sequence[tuple[str, UnlabeledLoss]] = (),
+        captures: bool = False,
     ) -> None:
         if schedule not in ("phased", "every_batch"):
             raise ValueError(f"schedule must be 'phased' or 'every_batch', got {schedule!r}.")
@@ -68,19 +77,47 @@ class InverseGradientDriver:
         decision = decision if decision is not None else BatchSign()
         self.engine = InverseGradient(inner_lr, direction, decision)
         self.schedule, self.outer_state, self.criteria = schedule, outer_state, criteria
+        self.captures = captures
+        self._captured: CapturedFunction[StepRecord] | None = None
 
     def check(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Refuses modules and trainers with which the steps cannot work, at set-up.
 
         Raises:
-            ValueError: If the module lacks a loss, the strategy keeps copies of the parameters, or
-                a phased schedule finds no meta part.
+            ValueError: If the module lacks a loss, the strategy keeps copies of the parameters, a
+                phased schedule finds no meta part, or no graph can hold the steps.
         """
         sources = [method for method, _ in self.criteria] or ["unlabeled_loss"]
         check_losses(module, "labeled_loss", *sources)
         check_strategy(trainer)
         check_decision(self.engine.decision, module, self._kinds(module))
         check_phases(trainer, self.schedule)
+        if self.captures:
+            check_capture(trainer)
+
+    def start_fit(self, module: Any) -> None:
+        """Prepares the capture, now that the parameters lie on their device.
+
+        Args:
+            module: The module in training.
+
+        Raises:
+            ValueError: If the decision or the tables need what no graph can hold.
+        """
+        self._captured = None
+        if not self.captures:
+            return
+        check_captured_tables(module)
+        varies = getattr(module, "varies_in_training", True)
+        check_captured_decision(self.engine.decision, varies, is_compiled(module))
+        losses = [criterion for _, criterion in self._kinds(module)]
+        self._captured = CapturedFunction(
+            lambda batch: self._inner_step(module, batch), list(module.parameters()), losses
+        )
+
+    def end_fit(self) -> None:
+        """Lets captured steps and their memory go."""
+        self._captured = None
 
     def step(
         self,
@@ -106,11 +143,20 @@ class InverseGradientDriver:
             return None
         if self.outer_state == "fresh":
             forget_state(optimizer)
+        seed_batch(batch, INNER)
+        if self._captured is None:
+            record = self._inner_step(module, batch, keep_graphs)
+        else:
+            static = self._captured(batch)  # what the next step overwrites
+            record = StepRecord(static.shares.clone(), static.risks.clone())
+        seed_batch(batch, OUTER)
+        return record
+
+    def _inner_step(self, module: Any, batch: Any, keep_graphs: bool = False) -> StepRecord:
         context = step_context(module)
         if context.moved is not None:
             context.moved()  # a gathered module hides the parameters that the optimizer steps
-        seed_batch(batch, INNER)
-        record = self.engine.step(
+        return self.engine.step(
             [p for p in module.parameters() if p.requires_grad],
             lambda: self._unlabeled_loss(module, batch),
             lambda: _risk(module, batch),
@@ -118,8 +164,6 @@ class InverseGradientDriver:
             self._rows(module, batch) if self.engine.decision.looks_at_rows else None,
             keep_graphs,
         )
-        seed_batch(batch, OUTER)
-        return record
 
     def forget(self, optimizer: torch.optim.Optimizer, record: StepRecord | None) -> None:
         """Forgets, after the outer step of an inner step, the state of a fresh optimizer."""

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from invlightning.inverse import Decision, DirectionName, StepRecord
+from invlightning.modules.capture import CapturedGradients
 from invlightning.modules.checks import check_averaging, check_callbacks
 from invlightning.modules.driver import InverseGradientDriver, OuterState, Schedule
 from invlightning.modules.inverse_checks import check_optimizers, check_own_step
@@ -58,6 +59,9 @@ class InverseGradientMixin(_Module):
             mode, as with dropout. Where it cannot, the risk of the chosen candidate is the loss of
             the outer step, which saves a forward pass on a processor.
         last_step: What the last inverse gradient step chose; None after a supervised step.
+        captures: Whether the inner steps are captured as CUDA graphs, for batches that are named
+            tuples. The recommenders of this package capture the outer loss with its gradients too.
+        captured_gradients: Computes that loss and its gradients where they are captured.
     """
 
     inner_lr: float
@@ -67,6 +71,8 @@ class InverseGradientMixin(_Module):
     outer_state: OuterState = "persistent"
     varies_in_training: bool = True
     last_step: StepRecord | None = None
+    captures: bool = False
+    captured_gradients: CapturedGradients | None = None
 
     _driver: InverseGradientDriver | None = None
     _watches: Watches = {}  # noqa: RUF012  # never edited in place
@@ -126,7 +132,12 @@ class InverseGradientMixin(_Module):
                 name = type(self).__name__
                 raise ValueError(f"{name} must set self.inner_lr in its constructor.")
             self._driver = InverseGradientDriver(
-                self.inner_lr, self.direction, self.decision, self.schedule, self.outer_state
+                self.inner_lr,
+                self.direction,
+                self.decision,
+                self.schedule,
+                self.outer_state,
+                captures=self.captures,
             )
         return self._driver
 
@@ -152,6 +163,13 @@ class InverseGradientMixin(_Module):
         super().on_fit_start()
         check_optimizers(self.trainer)
         check_schedulers(self.trainer, self._watches)
+        self.driver.start_fit(self)
+
+    @override
+    def on_fit_end(self) -> None:
+        """Lets captured steps go."""
+        super().on_fit_end()
+        self.driver.end_fit()
 
     # ----------------------------------------------------------------------------- training
 
@@ -179,9 +197,10 @@ class InverseGradientMixin(_Module):
             self.last_step = record
         waits = not steps and isinstance(trainer.strategy, ParallelStrategy)
         with trainer.strategy.block_backward_sync() if waits else nullcontext():  # type: ignore[attr-defined]
-            loss = loss if loss is not None else self.labeled_loss(batch)
-            further = self.further_loss(batch)
-            loss = (loss if further is None else loss + further) / window
+            if self.captured_gradients is None:
+                loss = self.step_loss(batch, loss) / window
+            else:
+                loss = self.captured_gradients(batch)
             self.manual_backward(loss)
         if steps:
             optimizer.step()
@@ -190,6 +209,17 @@ class InverseGradientMixin(_Module):
         if is_last:
             step_schedulers(self, self._watches, "epoch", self.current_epoch + 1)
         return loss.detach()
+
+    def step_loss(self, batch: Any, labeled_loss: Tensor | None = None) -> Tensor:
+        """What the outer step minimizes at a batch, a scalar.
+
+        Args:
+            batch: What the losses look at.
+            labeled_loss: The labeled loss of the batch, if it is known. None computes it.
+        """
+        loss = self.labeled_loss(batch) if labeled_loss is None else labeled_loss
+        further = self.further_loss(batch)
+        return loss if further is None else loss + further
 
     def further_loss(self, batch: Any) -> Tensor | None:
         """What the outer step minimizes beside the labeled loss; nothing unless overridden.

@@ -9,13 +9,14 @@ from typing_extensions import override
 
 from invlightning.losses import JointLoss, LabeledLoss, UnlabeledLoss
 from invlightning.losses.base import Loss
+from invlightning.modules.captured_module import CapturableModule
 from invlightning.modules.checks import require_exposed, require_unlabeled
 from invlightning.modules.evaluation import EvaluatedModule
 from invlightning.sparse import clip_gradients, sparse_tables
 from invlightning.types import JointRows, LabeledBatch, RowLogits
 
 
-class TrainedModule(EvaluatedModule):
+class TrainedModule(CapturableModule, EvaluatedModule):
     """A LightningModule that computes the losses of labeled, drawn and exposed rows.
 
     A *criterion* is a loss object of logits; a *loss* is what it gives for a batch.
@@ -37,6 +38,7 @@ class TrainedModule(EvaluatedModule):
     embedding_l2: float
     l2_in_risk: bool = False
 
+    @override
     def criteria(self) -> list[Loss]:
         """The criteria that the module was built with."""
         found = (
@@ -163,12 +165,18 @@ class TrainedModule(EvaluatedModule):
 
     @override
     def training_step(self, batch: LabeledBatch, batch_idx: int) -> Tensor:
+        """What the optimizer minimizes at a batch, a scalar; see :meth:`step_loss`."""
+        captured = self.captured_gradients
+        return self.step_loss(batch) if captured is None else captured(batch)
+
+    @override
+    def step_loss(self, batch: LabeledBatch) -> Tensor:
         """Loss of labeled, drawn and exposed rows, or the joint loss, from one forward pass."""
-        loss = self._step_loss(batch)
+        loss = self._loss_of_rows(batch)
         further = self.further_loss(batch)
         return loss if further is None else loss + further
 
-    def _step_loss(self, batch: LabeledBatch) -> Tensor:
+    def _loss_of_rows(self, batch: LabeledBatch) -> Tensor:
         drawn, exposed = self.unlabeled_criterion, self.exposed_criterion
         if self.joint_criterion is not None:
             loss = self.joint_loss(batch)

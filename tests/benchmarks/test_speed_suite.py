@@ -8,9 +8,13 @@ import torch
 from benchmarks import figures as module
 from benchmarks import reading
 from benchmarks.__main__ import BENCHMARKS, main
+from benchmarks.captured import ADAM, CapturedTraining
 from benchmarks.figures import Figure
 from benchmarks.scale import make_training, peak_over_need
+from benchmarks.steps import draw_rows
 from benchmarks.timing import interleave
+from invlightning.backbones import GMF
+from tests.helpers.graph_double import GraphDouble
 
 
 @pytest.mark.parametrize(
@@ -44,10 +48,26 @@ def test_rounds_alternate_and_medians_are_taken():
 @pytest.mark.parametrize("name", sorted(set(BENCHMARKS) - {"reading"}))
 def test_every_benchmark_gives_figures(name):
     found = BENCHMARKS[name](True)
-    assert found or name == "accelerator"
+    assert found or name in ("accelerator", "captured")
     for figure in found:
         assert figure.measured > 0
         assert figure.name in module.table([figure])
+
+
+@pytest.mark.parametrize(("eager", "graph"), [("plain",) * 2, ("inverse_gradient", "ig")])
+def test_captured_steps_are_those_they_are_compared_with(eager, graph, monkeypatch):
+    double, weights = GraphDouble(monkeypatch), []
+    for step in (eager, f"captured_{graph}"):
+        torch.manual_seed(0)
+        backbone = GMF(30, 20, embedding_dim=4)
+        training = CapturedTraining(backbone, ADAM, draw_rows(30, 20, 16, "cpu", 3))
+        training.capture()
+        double._module = backbone
+        for _ in range(5):
+            getattr(training, step)()
+        weights.append(torch.cat([p.detach().flatten() for p in backbone.parameters()]))
+    assert torch.equal(*weights)
+    assert double.replayed >= 4
 
 
 def test_reading(tmp_path):

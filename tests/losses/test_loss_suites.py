@@ -51,7 +51,8 @@ class NeverGoesBack(InverseDualLoss):
         super().__init__(start_epoch=2)
 
     def set_epoch(self, epoch):
-        super().set_epoch(max(epoch, self._epoch))
+        self.last = max(epoch, getattr(self, "last", 0))
+        super().set_epoch(self.last)
 
 
 class CountsCalls(NaiveNegativeLoss):
