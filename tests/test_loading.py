@@ -59,7 +59,7 @@ def test_reloads_with_equal_predictions(way, kind, tmp_path, monkeypatch):
     assert type(loaded) is il.InverseGradientRecommender
     assert loaded.unlabeled_criterion.prior == 0.3
     assert loaded.inner_lr == 1e-3
-    pd.testing.assert_frame_equal(loaded.recommend([3, 7]), model.recommend([3, 7]))
+    pd.testing.assert_frame_equal(loaded.recommend([3, 7], {}), model.recommend([3, 7], {}))
     with torch.no_grad():
         pairs = torch.arange(30), torch.arange(30)
         assert torch.equal(loaded(*pairs), model(*pairs))

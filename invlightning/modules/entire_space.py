@@ -21,6 +21,7 @@ from invlightning.losses.base import Loss
 from invlightning.modules.checks import check_draws, require_unlabeled
 from invlightning.modules.evaluation import scores_of
 from invlightning.modules.recommender import BackboneCallable, Recommender, check_factory
+from invlightning.modules.serving import sequence_of
 from invlightning.modules.trainer_data import start_fit
 from invlightning.types import JointRows, LabeledBatch
 
@@ -194,6 +195,11 @@ class EntireSpaceRecommender(Recommender):
     def score_range(self, users: Tensor, start: int, stop: int) -> Tensor:
         exposure = scores_of(self.exposure_backbone, users, start, stop)
         return exposure + F.logsigmoid(scores_of(self.backbone, users, start, stop))
+
+    @override
+    def score_histories(self, histories: list[Tensor], start: int, stop: int) -> Tensor:
+        exposure = sequence_of(self.exposure_backbone).score_histories(histories, start, stop)
+        return exposure + F.logsigmoid(super().score_histories(histories, start, stop))
 
     @override
     def set_extra_state(self, state: Any) -> None:

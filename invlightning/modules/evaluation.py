@@ -1,19 +1,17 @@
-"""Evaluation and recommendation: what every trained backbone can do."""
+"""Evaluation and recommendation: what every trained backbone can do in a Trainer."""
 
 from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
-import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 from typing_extensions import override
 
 from invlightning.backbones import Backbone
-from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
 from invlightning.metrics import Disliked, LabeledMetrics, RankingMetrics
 from invlightning.metrics.functional import ranking_hits, top_unseen
-from invlightning.modules.vocabularies import RawIds, Seen, Vocabularies
+from invlightning.modules.vocabularies import Vocabularies
 from invlightning.types import LabeledBatch, RankingBatch
 
 
@@ -152,38 +150,6 @@ class EvaluatedModule(pl.LightningModule):
         """
         scores, items = self._top_unseen(batch)
         return self.vocabularies.table(batch.users, items, scores)
-
-    @torch.no_grad()
-    def recommend(
-        self,
-        users: RawIds,
-        seen: Seen | None = None,
-    ) -> pd.DataFrame:
-        """Recommends to some users, without a trainer.
-
-        Args:
-            users: Raw ids of the users; one that comes twice is answered once.
-            seen: What the users already know, which is left out: two columns of raw ids, users and
-                beside them items, or a mapping from users to items. None leaves nothing out.
-
-        Returns:
-            Columns user, item, rank (from 1) and score (logit), ``top_k`` rows a user.
-
-        Raises:
-            ValueError: If an id is unknown, or ``users`` is a text.
-        """
-        if isinstance(users, str):
-            raise ValueError(
-                f"users is the text {users!r}: pass a list of ids, such as [{users!r}]."
-            )
-        index = self.vocabularies.encode("users", users)
-        index = torch.from_numpy(pd.unique(index.numpy()))  # 7 and "7" are one user
-        rows, items = self.vocabularies.encode_seen(index, ((), ()) if seen is None else seen)
-        empty = index.new_empty(0)
-        batch = RankingBatch(*(t.to(self.device) for t in (index, rows, items, empty, empty)))
-        with evaluation_mode(self), fixed_parameters(self):
-            scores, best = self._top_unseen(batch)
-        return self.vocabularies.table(batch.users, best, scores)
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from invlightning.modules.checks import (
 )
 from invlightning.modules.monitored import check_monitors
 from invlightning.modules.resume import ResumableModule
+from invlightning.modules.serving import ServedModule
 from invlightning.modules.trained_on import RemembersData
 from invlightning.modules.trainer_data import (
     any_data,
@@ -70,7 +71,9 @@ def check_instances(losses: dict[str, object]) -> None:
             raise TypeError(f"{name} is the class {loss.__name__}: pass {loss.__name__}(...).")
 
 
-class Recommender(Specified, SafelyLoaded, RemembersData, ResumableModule, TrainedModule):
+class Recommender(
+    Specified, SafelyLoaded, RemembersData, ResumableModule, ServedModule, TrainedModule
+):
     """Trains a backbone on labeled rows and, with further losses, on drawn and exposed ones.
 
     The training loss is ``labeled_loss + unlabeled_loss + exposed_loss``, each a mean over its

@@ -6,23 +6,32 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from invlightning.data.vocabulary import Vocabulary
 
 RawIds = Sequence[int | str]
-Seen = tuple[RawIds, RawIds] | Mapping[int | str, RawIds]
+Seen = tuple[RawIds, RawIds] | Mapping[int | str, RawIds] | pd.DataFrame
 
 
 def two_columns(seen: Seen) -> tuple[list[int | str], list[int | str]]:
     """Users and, beside them, the items that they know.
 
     Args:
-        seen: The two columns, or a mapping from each user to items.
+        seen: The two columns, a table with columns ``user`` and ``item``, or a mapping from each
+            user to items.
 
     Raises:
-        ValueError: If it is neither.
+        ValueError: If it is none of them.
     """
+    if isinstance(seen, pd.DataFrame):
+        if not {"user", "item"} <= set(seen.columns):
+            raise ValueError(
+                f"seen is a table with the columns {', '.join(map(str, seen.columns))}: name those "
+                "of users and items user and item."
+            )
+        return seen["user"].tolist(), seen["item"].tolist()
     if isinstance(seen, Mapping):
         pairs = [(user, item) for user, items in seen.items() for item in items]
         return [user for user, _ in pairs], [item for _, item in pairs]
@@ -129,13 +138,32 @@ class Vocabularies:
         Returns:
             Columns user, item, rank (from 1) and score.
         """
-        rows, ranks = torch.nonzero(items >= 0, as_tuple=True)
-        user_index, item_index = users[rows].cpu().numpy(), items[rows, ranks].cpu().numpy()
-        return pd.DataFrame(
-            {
-                "user": user_index if self.users is None else self.users.decode(user_index),
-                "item": item_index if self.items is None else self.items.decode(item_index),
-                "rank": (ranks + 1).cpu().numpy(),
-                "score": scores[rows, ranks].float().cpu().numpy(),
-            }
-        )
+        index = users.cpu().numpy()
+        raw = index if self.users is None else self.users.decode(index)
+        return ranked_table(raw, self.items, items, scores)
+
+
+def ranked_table(
+    users: NDArray[Any], item_ids: Vocabulary | None, items: Tensor, scores: Tensor
+) -> pd.DataFrame:
+    """A table of ranked items.
+
+    Args:
+        users: ``(B,)`` raw ids of users.
+        item_ids: Raw ids of items; None takes their indices.
+        items: ``(B, k)`` item indices, best first; -1 where there is no item.
+        scores: ``(B, k)`` logits.
+
+    Returns:
+        Columns user, item, rank (from 1) and score.
+    """
+    rows, ranks = (places.cpu() for places in torch.nonzero(items >= 0, as_tuple=True))
+    index = items.cpu()[rows, ranks].numpy()
+    return pd.DataFrame(
+        {
+            "user": users[rows.numpy()],
+            "item": index if item_ids is None else item_ids.decode(index),
+            "rank": (ranks + 1).numpy(),
+            "score": scores.float().cpu()[rows, ranks].numpy(),
+        }
+    )

@@ -79,7 +79,7 @@ def test_inverse_gradients_checkpoint_and_recommendation(build, tmp_path):
     found = trainer.test(model, data, verbose=False)[0]
     loaded = il.load(trainer.checkpoint_callback.best_model_path)
     users = [f"u{n}" for n in range(20)]
-    pd.testing.assert_frame_equal(loaded.recommend(users), model.recommend(users))
+    pd.testing.assert_frame_equal(loaded.recommend(users, {}), model.recommend(users, {}))
     assert trainer.test(loaded, data, verbose=False)[0] == found
     for name, value in il.load(trainer.checkpoint_callback.best_model_path).state_dict().items():
         assert isinstance(value, torch.Tensor), name

@@ -126,7 +126,7 @@ def test_classes_of_a_user(user_module):
     assert (loaded.bonus, loaded.unlabeled_criterion.scale) == (0.5, 0.1)
     assert loaded.backbone.user.weight.shape == (30, 2)
     assert type(done.datamodule.active_sampler).__name__ == "FirstItems"
-    pd.testing.assert_frame_equal(loaded.recommend([3]), done.model.recommend([3]))
+    pd.testing.assert_frame_equal(loaded.recommend([3], {}), done.model.recommend([3], {}))
 
 
 @pytest.mark.filterwarnings("ignore:You passed in a `val_dataloader`")

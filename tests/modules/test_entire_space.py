@@ -68,7 +68,7 @@ def test_trains_evaluates_and_loads(kind, backbone, shared, tmp_path):
     loaded = il.load(tmp_path / "model.ckpt").eval()
     users = torch.arange(5)
     assert torch.equal(loaded.score_range(users, 0, 30), model.eval().score_range(users, 0, 30))
-    assert len(loaded.recommend([1, 2])) == 40
+    assert len(loaded.recommend([1, 2], {})) == 40
 
 
 def test_shared_tables_are_one_but_for_the_biases():

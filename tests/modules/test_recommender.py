@@ -46,8 +46,8 @@ def test_python_checkpoint_reloads_safely(name, tmp_path):
     assert type(loaded) is type(model)
     assert type(loaded.unlabeled_criterion) is type(model.unlabeled_criterion)
     users = [f"u{n}" for n in range(20)]
-    pd.testing.assert_frame_equal(loaded.recommend(users), model.recommend(users))
-    assert set(loaded.recommend(["u3"])["item"]) <= set(range(1000, 1030))
+    pd.testing.assert_frame_equal(loaded.recommend(users, {}), model.recommend(users, {}))
+    assert set(loaded.recommend(["u3"], {})["item"]) <= set(range(1000, 1030))
 
 
 @pytest.mark.resume
@@ -154,7 +154,7 @@ def test_predict_gives_unseen_items_with_raw_ids(tmp_path):
 def test_recommend_leaves_seen_items_out(tmp_path):
     model, trainer = il.Recommender(GMF), make_trainer(tmp_path, max_epochs=1)
     trainer.fit(model, make_data())
-    best = model.recommend(["u1", "u2"])
+    best = model.recommend(["u1", "u2"], seen={})
     top = best[best["rank"] == 1].set_index("user")["item"]
     again = model.recommend(["u1", "u2"], seen=(["u1"], [top["u1"]]))
     assert top["u1"] not in set(again[again["user"] == "u1"]["item"])
@@ -235,7 +235,7 @@ SEEN = {
 @pytest.mark.parametrize("form", SEEN)
 def test_what_is_seen_goes_through_the_ids_of_the_model(form, served):
     """Seen to fail with ids compared as text: a float column left nothing out."""
-    best = served.recommend([7])["item"].tolist()
+    best = served.recommend([7], {})["item"].tolist()
     again = served.recommend([7], SEEN[form](best))["item"].tolist()
     assert len(again) == 3
     assert not set(again) & set(best)
@@ -243,7 +243,7 @@ def test_what_is_seen_goes_through_the_ids_of_the_model(form, served):
 
 def test_each_user_is_answered_once_and_text_is_no_list(served):
     """Seen to fail without either: repeated rows, and "10 of 10 ids are unknown"."""
-    assert served.recommend([7, 8, 7, "8"])["user"].tolist() == [7] * 3 + [8] * 3
+    assert served.recommend([7, 8, 7, "8"], {})["user"].tolist() == [7] * 3 + [8] * 3
     with pytest.raises(ValueError, match=r"users is the text 'cust-1': pass a list of ids"):
         served.recommend("cust-1")
     for seen in (([7], [1000, 1001]), [7], "77"):
@@ -256,7 +256,7 @@ def test_text_that_is_another_id_is_no_number(asked, served):
     """Seen to fail with any digits taken for the number they spell."""
     with pytest.raises(ValueError, match="1 of 1 user ids are unknown"):
         served.recommend([asked])
-    assert served.recommend(["7"])["user"].unique().tolist() == [7]
+    assert served.recommend(["7"], {})["user"].unique().tolist() == [7]
 
 
 @pytest.mark.parametrize("name", ["labeled_loss", "unlabeled_loss", "exposed_loss", "joint_loss"])

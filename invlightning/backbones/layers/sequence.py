@@ -108,6 +108,27 @@ class SequenceBackbone(Backbone):
         vectors = self._vectors(users, self.histories.now(users))
         return vectors @ self.items.weight[start:stop].T
 
+    def score_histories(self, histories: list[Tensor], start: int, stop: int) -> Tensor:
+        """Scores the items ``start .. stop-1`` for given histories, whoever's they are.
+
+        Args:
+            histories: B lists ``(n,)`` of item indices, the earliest first; the last ``max_len``
+                count.
+            start: First item.
+            stop: One past the last item.
+
+        Returns:
+            ``(B, stop - start)`` logits.
+        """
+        device = self.items.weight.device
+        latest = [history[-self.histories.max_len :] for history in histories]
+        lengths = torch.tensor([len(history) for history in latest], device=device)
+        longest = max(len(history) for history in latest)
+        items = torch.zeros(len(latest), longest, dtype=torch.int64, device=device)
+        for row, history in enumerate(latest):
+            items[row, : len(history)] = history
+        return self.encode(items, lengths) @ self.items.weight[start:stop].T
+
     def _vectors(self, users: Tensor, moments: Tensor) -> Tensor:
         """Vectors ``(n, d)`` of histories; a user who occurs often is encoded once a moment."""
         if self.training or users.device.type != "cpu":  # each row has a dropout mask of its own
