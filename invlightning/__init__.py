@@ -1,6 +1,16 @@
 """Recommenders trained on extremely sparse, noisy feedback, as PyTorch Lightning modules."""
 
-from invlightning import backbones, callbacks, data, inverse, losses, metrics, modules, optim
+from invlightning import (
+    backbones,
+    callbacks,
+    data,
+    inverse,
+    losses,
+    metrics,
+    modules,
+    optim,
+    outputs,
+)
 from invlightning.backbones import Backbone
 from invlightning.data import (
     ArrayDataModule,
@@ -25,6 +35,7 @@ from invlightning.modules import (
     InverseGradientRecommender,
     Recommender,
 )
+from invlightning.outputs import recommend
 
 __version__ = "0.1.0"
 
@@ -59,4 +70,6 @@ __all__ = [
     "metrics",
     "modules",
     "optim",
+    "outputs",
+    "recommend",
 ]

@@ -37,7 +37,17 @@ def test_version_is_one():
 
 
 def test_public_names_exist_and_are_sorted():
-    rooms = ["backbones", "callbacks", "data", "inverse", "losses", "metrics", "modules", "optim"]
+    rooms = [
+        "backbones",
+        "callbacks",
+        "data",
+        "inverse",
+        "losses",
+        "metrics",
+        "modules",
+        "optim",
+        "outputs",
+    ]
     for room in ["", *(f".{name}" for name in rooms)]:
         module = importlib.import_module("invlightning" + room)
         assert all(hasattr(module, name) for name in module.__all__)
@@ -80,6 +90,7 @@ GROUND = {
         "callbacks", "compat", "modules", "evaluation_mode", "inverse", "losses", "metrics", "data",
         "specs", "types",
     },
+    "outputs": {"outputs", "modules", "data", "loading", "evaluation_mode"},
 }  # fmt: skip
 
 
