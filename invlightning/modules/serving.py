@@ -216,7 +216,12 @@ class ServedModule(EvaluatedModule):
 
     @torch.no_grad()
     def top_items(
-        self, users: Tensor, known: KnownPairs | None, k: int, allowed: Tensor | None
+        self,
+        users: Tensor,
+        known: KnownPairs | None,
+        k: int,
+        allowed: Tensor | None,
+        item_chunk: int | None = None,
     ) -> tuple[Tensor, Tensor]:
         """The best items of users, of those allowed and not known.
 
@@ -225,6 +230,7 @@ class ServedModule(EvaluatedModule):
             known: What they have met; None leaves nothing out.
             k: Length of the lists.
             allowed: ``(I,)`` booleans, or None for all items.
+            item_chunk: Items scored at a time. None means that of the module.
 
         Returns:
             ``(B, min(k, I))`` scores and items; -inf and -1 where nothing is left.
@@ -238,7 +244,7 @@ class ServedModule(EvaluatedModule):
                 k,
                 rows,
                 items,
-                self.item_chunk,
+                self.item_chunk if item_chunk is None else item_chunk,
             )
 
 

@@ -42,6 +42,7 @@ def recommend(
     part: int = 0,
     parts: int = 1,
     batch_size: int = 512,
+    item_chunk: int = 4096,
     progress: Callable[[int, int], None] | None = None,
 ) -> Written:
     """Writes the best unseen items of users to a file, in batches.
@@ -57,6 +58,7 @@ def recommend(
         part: Which share of the users this process takes, from 0.
         parts: Number of shares. With several, ``recs.csv`` becomes ``recs-0.csv`` and so on.
         batch_size: Users scored at once; bounds the memory.
+        item_chunk: Items scored at once; small blocks stay in the cache of a processor.
         progress: Called with the number of users done and of all, after every batch.
 
     Returns:
@@ -84,7 +86,7 @@ def recommend(
     done, rows, short = 0, 0, 0
     with TableWriter(path, schema) as writer, evaluation_mode(module), fixed_parameters(module):
         for batch in index.split(batch_size):
-            scores, items = module.top_items(batch, known, k, allowed)
+            scores, items = module.top_items(batch, known, k, allowed, item_chunk)
             found = (items >= 0).sum(1)
             writer.write(module.vocabularies.table(batch, items, scores))
             done, rows = done + len(batch), rows + int(found.sum())

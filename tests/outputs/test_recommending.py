@@ -29,7 +29,7 @@ def test_everybody_gets_what_the_module_recommends(kind, tmp_path):
 
 def test_parts_are_the_whole(tmp_path):
     model, _, _ = train()
-    whole = il.recommend(model, tmp_path / "recs.parquet", batch_size=4)
+    whole = il.recommend(model, tmp_path / "recs.parquet", batch_size=4, item_chunk=7)
     parts = [
         il.recommend(model, tmp_path / "recs.parquet", part=part, parts=3) for part in range(3)
     ]
