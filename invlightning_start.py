@@ -39,6 +39,7 @@ commands:
   validate   metrics of the validation part
   test       metrics of the test part
   predict    recommendations for users, as a table
+  recommend  recommendations for everybody from a checkpoint alone, as CSV or Parquet
   list       what there is: methods, backbones, data, samplers, configs
 
 examples:

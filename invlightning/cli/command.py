@@ -17,6 +17,7 @@ from invlightning.cli.configs_lookup import packaged_configs
 from invlightning.cli.console import DEBUG, HINT, console
 from invlightning.cli.loggers import default_loggers, move_loggers
 from invlightning.cli.monitors import FittingMonitor, add_monitor, monitor_everywhere
+from invlightning.cli.outputs import COMMANDS, run_output
 from invlightning.cli.parser_messages import plain_message
 from invlightning.cli.predictions import PredictionWriter
 from invlightning.cli.progress import EpochLines, choose_progress
@@ -151,4 +152,7 @@ def run(args: ArgsType = None) -> InverseLearningCLI:
 def main() -> None:
     """The console script."""
     with console():
-        run()
+        if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+            run_output(sys.argv[1:])
+        else:
+            run()

@@ -91,7 +91,7 @@ def test_a_line_fits_the_terminal(monkeypatch):
 def test_help_names_every_command():
     text = start.HELP[start.HELP.index("commands:") : start.HELP.index("examples:")]
     named = {line.split()[0] for line in text.splitlines()[1:] if line.startswith("  ")}
-    assert named == {*InverseLearningCLI.subcommands(), "list"}
+    assert named == {*InverseLearningCLI.subcommands(), "recommend", "list"}
 
 
 @pytest.mark.parametrize("example", start.EXAMPLES.splitlines())
