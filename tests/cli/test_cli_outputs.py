@@ -14,7 +14,7 @@ pytestmark = TINY_RUNS
 def test_recommend_writes_what_the_module_recommends(trained, tmp_path, capsys):
     pd.DataFrame({"user": [7, 3]}).to_csv("users.csv", index=False)
     pd.DataFrame({"item": range(25)}).to_csv("items.csv", index=False)
-    seen = pd.DataFrame({"user": [7, 7, 3], "item": [1, 2, 3]})
+    seen = il.load(trained.checkpoint).recommend([7, 3], {}, 2, range(25))  # the best two
     seen.to_parquet("seen.parquet")
     options = ["--users=users.csv", "--candidates=items.csv", "--seen=seen.parquet", "--top_k=5"]
     run_output(["recommend", f"--ckpt_path={trained.checkpoint}", "--output=recs.csv", *options])
