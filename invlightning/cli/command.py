@@ -21,7 +21,7 @@ from invlightning.cli.outputs import COMMANDS, run_output
 from invlightning.cli.parser_messages import plain_message
 from invlightning.cli.predictions import PredictionWriter
 from invlightning.cli.progress import EpochLines, choose_progress
-from invlightning.cli.reports import print_fit_report, print_metrics
+from invlightning.cli.reports import KeptCheckpoint, print_fit_report, print_metrics
 from invlightning.cli.resuming import check_checkpoint, resume_callbacks, settle_evaluation
 from invlightning.cli.short_help import EPILOG, CommandParser, add_trainer_help, shorten
 from invlightning.compat import CheckpointArgument
@@ -92,6 +92,7 @@ class InverseLearningCLI(CheckpointArgument, LightningCLI):
 
     def before_fit(self) -> None:
         """Says which hyper-parameters differ from those of the checkpoint, and sees to them."""
+        self.trainer.callbacks.append(KeptCheckpoint())  # type: ignore[attr-defined]
         if self.prints_epochs:
             self.trainer.callbacks.append(EpochLines())  # type: ignore[attr-defined]
         if self.config.fit.monitor is None:

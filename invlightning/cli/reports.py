@@ -1,13 +1,31 @@
 """What the command line prints when training is over."""
 
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.model_helpers import is_overridden
+from typing_extensions import override
+
+
+class KeptCheckpoint(pl.Callback):
+    """Says where the best checkpoint lies when training ends by an error."""
+
+    @rank_zero_only
+    @override
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Prints the path, if there is one, above the error."""
+        callback = trainer.checkpoint_callback
+        path = callback.best_model_path if isinstance(callback, ModelCheckpoint) else ""
+        if path and trainer.state.fn == TrainerFn.FITTING:
+            print(f"Training ended early; the best checkpoint so far is {path}", file=sys.stderr)
 
 
 def print_fit_report(

@@ -20,7 +20,12 @@ from invlightning.losses import (
 from invlightning.losses.base import Loss
 from invlightning.modules.checks import check_draws, require_unlabeled
 from invlightning.modules.evaluation import scores_of
-from invlightning.modules.recommender import BackboneCallable, Recommender, check_factory
+from invlightning.modules.recommender import (
+    BackboneCallable,
+    Recommender,
+    check_factory,
+    check_instances,
+)
 from invlightning.modules.serving import sequence_of
 from invlightning.modules.trainer_data import start_fit
 from invlightning.types import JointRows, LabeledBatch
@@ -101,6 +106,7 @@ class EntireSpaceRecommender(Recommender):
                 raise ValueError(f"{name} must be at least 0, got {value}.")
         if exposure_backbone is not None:
             check_factory(exposure_backbone, "exposure_backbone")
+        check_instances({"exposure_loss": exposure_loss})
         # Before the base, which may build the model at once.
         self.build_exposure, self.shares_tables = exposure_backbone, shared_tables
         super().__init__(

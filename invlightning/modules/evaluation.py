@@ -108,8 +108,10 @@ class EvaluatedModule(pl.LightningModule):
             found = metrics.compute()
             named = found if isinstance(found, dict) else {type(metrics).__name__.lower(): found}
             values = {f"{stage}_{name}": value for name, value in named.items()}
-            # A metric that the rows cannot give (AUC without negatives) is left out.
-            defined = {name: value for name, value in values.items() if not value.isnan()}
+            # A metric that the rows cannot give (AUC without negatives) is left out; one that was
+            # a number before is told, so that early stopping ends the run.
+            before = self.trainer.callback_metrics
+            defined = {n: value for n, value in values.items() if n in before or not value.isnan()}
             shown = defined.pop(f"{stage}_auc", None)
             if shown is not None:
                 self.log(f"{stage}_auc", shown, prog_bar=True, sync_dist=True)

@@ -266,6 +266,12 @@ def test_the_class_of_a_loss_is_refused_at_once(name):
         il.Recommender(GMF, **{name: il.losses.BPRLoss})
 
 
+def test_the_class_of_an_exposure_loss_is_refused_at_once():
+    """Seen to fail: it passed the constructor and failed within training."""
+    with pytest.raises(TypeError, match=r"exposure_loss is the class BPRLoss: pass BPRLoss\(...\)"):
+        il.EntireSpaceRecommender(GMF, exposure_loss=il.losses.BPRLoss)
+
+
 MISSPELT = [
     ("val_acc", "did you mean 'val_auc'?"),
     ("val_dislike@20", "did you mean 'val_disliked@20'?"),
