@@ -1,6 +1,6 @@
 """What every method costs, keeps and needs: ``python -m benchmarks.costs [--quick]``.
 
-Prints a table, writes it to ``results/costs.json`` and puts it between two comments in README.md.
+Prints a table, writes it to ``results/costs.json`` and puts it into the page about methods.
 """
 
 import argparse
@@ -14,7 +14,8 @@ from typing import Any
 from benchmarks.epoch import alternate, lightning_epoch
 from benchmarks.figures import machine
 from benchmarks.method_list import METHODS, Method
-from benchmarks.readme import insert
+from benchmarks.pages import METHODS as PAGE
+from benchmarks.pages import publish
 from benchmarks.timing import threads
 
 HERE = Path(__file__).parent
@@ -86,17 +87,17 @@ def table(seconds: dict[str, float]) -> str:
     return "\n".join(lines)
 
 
-def save(seconds: dict[str, float], results: Path, readme: Path) -> None:
-    """Writes what was measured to the results and the README.
+def save(seconds: dict[str, float], results: Path, page: Path) -> None:
+    """Writes what was measured to the results and the page.
 
     Args:
         seconds: Seconds by name of the method.
         results: JSON file.
-        readme: Markdown file with the two comments.
+        page: Markdown file with the two comments.
     """
     content: dict[str, Any] = {"machine": machine(), "sizes": SIZES, "seconds_an_epoch": seconds}
     results.write_text(json.dumps(content, indent=2) + "\n")
-    readme.write_text(insert(table(seconds), readme.read_text(), BEGIN, END))
+    publish(table(seconds), page, BEGIN, END)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -112,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
     seconds = measure(options.quick, known)
     print(f"\n{table(seconds)}")
     if not options.quick:
-        save(seconds, results, HERE.parent / "README.md")
+        save(seconds, results, PAGE)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,12 @@ import pytorch_lightning as pl
 import torch
 
 import invlightning as il
-from benchmarks.exposed_results import plot_lengths, report
+from benchmarks.exposed_results import brief_report, plot_lengths, report
 from benchmarks.exposed_watch import Watch
-from benchmarks.readme import insert
+from benchmarks.pages import EXPOSED, README, publish
 from benchmarks.resumable import Row, quiet, quiet_trainer
 
 RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parents[1] / "README.md"
 BEGIN = "<!-- exposed: written by python -m benchmarks.exposed -->"
 END = "<!-- exposed: end -->"
 SHARES = (0.03, 0.1, 1.0)
@@ -189,8 +188,9 @@ def main() -> None:
     tables = report(rows, best, [*ARMS, *WHOLE])
     (options.output / "exposed_ml100k.md").write_text(tables + "\n")
     print(tables)
-    if options.output == RESULTS:
-        README.write_text(insert(tables, README.read_text(), BEGIN, END))
+    if options.output == RESULTS and set(options.shares) == set(SHARES):
+        publish(tables, EXPOSED, BEGIN, END)
+        publish(brief_report(rows, best), README, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ CONTROL = "labeled only"
 RIVAL = "naive, weight 0.1"  # leads what ignores exposed rows
 IG = "entire space + IG"
 COMPARED = ("entire space", "entire space + IDL", "entire space + Direct")  # against IG
+BRIEF_ARMS = (CONTROL, RIVAL, "IDL on exposed", "IG on exposed", "entire space", IG)
+BRIEF_SHARES = (0.03, 0.1)
 SHOWN = {
     "test_auc": "AUC",
     "test_gauc": "GAUC",
@@ -30,11 +32,36 @@ def report(rows: pd.DataFrame, best: pd.DataFrame, arms: Sequence[str]) -> str:
     Returns:
         Markdown.
     """
-    merged = rows.merge(best[["arm", "share", "l2", "lr"]], on=["arm", "share", "l2", "lr"])
-    merged = merged[merged.inner_lr == merged.inner_lr.mode()[0]]
+    merged = chosen_runs(rows, best)
     merged = merged.sort_values("arm", key=lambda names: names.map(list(arms).index), kind="stable")
     parts = [_table(share, group) for share, group in merged.groupby("share", sort=True)]
     return "\n\n".join(parts)
+
+
+def chosen_runs(rows: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
+    """The runs of the chosen settings, at the usual length of the inner step."""
+    merged = rows.merge(best[["arm", "share", "l2", "lr"]], on=["arm", "share", "l2", "lr"])
+    return merged[merged.inner_lr == merged.inner_lr.mode()[0]]
+
+
+def brief_report(rows: pd.DataFrame, best: pd.DataFrame) -> str:
+    """One table for the README: both views of some arms, where few labels are left.
+
+    Args:
+        rows: All runs.
+        best: The chosen setting of each arm and share.
+    """
+    groups = chosen_runs(rows, best).groupby(["arm", "share"])
+    head = [f"{name}, {share:.0%}" for name in ("AUC", "NDCG@20") for share in BRIEF_SHARES]
+    lines = ["| arm | " + " | ".join(head) + " |", "|---" * (len(head) + 1) + "|"]
+    for arm in BRIEF_ARMS:
+        cells = [
+            mean_and_deviation(groups.get_group((arm, share))[metric])
+            for metric in ("test_auc", "test_ndcg")
+            for share in BRIEF_SHARES
+        ]
+        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def _table(share: float, rows: pd.DataFrame) -> str:

@@ -53,7 +53,7 @@ def table(figures: list[Figure]) -> str:
 
 
 def brief_table(figures: list[Figure]) -> str:
-    """A Markdown table for the README: what was measured, and whether it is what was aimed at."""
+    """A Markdown table for the site: what was measured, and whether it is what was aimed at."""
     lines = ["| figure | measured | target |", "|---|---|---|"]
     for figure in figures:
         measured = f"{figure.measured:.3g} {figure.unit}".strip()

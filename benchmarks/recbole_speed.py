@@ -22,12 +22,11 @@ import torch
 
 import invlightning as il
 from benchmarks.figures import Figure, brief_table, machine, table
-from benchmarks.readme import insert
+from benchmarks.pages import SPEED, publish
 from benchmarks.recbole_protocol import Pairs, UserRatioSplit
 from benchmarks.resumable import quiet, quiet_trainer
 
 RESULTS = Path(__file__).parent / "results" / "recbole_speed.md"
-README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- peer: written by python -m benchmarks.recbole_speed -->", "<!-- peer: end -->"
 WORKER = Path(__file__).with_name("recbole_worker.py")
 # Positives of a batch: RecBole counts the negatives of cross entropy as rows, those of BPR not.
@@ -170,7 +169,7 @@ def main() -> None:
     told = f"{host['processor']}, torch {host['torch']}, one thread\n\n{table(figures)}\n"
     print(told)
     RESULTS.write_text(told)
-    README.write_text(insert(brief_table(figures), README.read_text(), BEGIN, END))
+    publish(brief_table(figures), SPEED, BEGIN, END)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from invlightning.backbones.layers.embedding import check_sizes, embedding_table
 
 
 class CML(Backbone):
-    """Collaborative metric learning: the logit is m - |p_u - q_i|^2, a distance turned around.
+    """Collaborative metric learning: the logit is a margin minus the squared distance of the two.
 
     Hsieh et al., "Collaborative metric learning", WWW 2017, section 3. The points p and q lie in
     the unit ball. Departures: a point outside the ball is pulled to its surface in the forward

@@ -1,4 +1,4 @@
-"""The table of methods: what the README shows is what was measured, of exactly our methods."""
+"""The table of methods: what the site shows is what was measured, of exactly our methods."""
 
 import json
 from pathlib import Path
@@ -7,20 +7,21 @@ import pytest
 
 from benchmarks import costs
 from benchmarks.method_list import METHODS
+from benchmarks.pages import insert
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_readme_shows_what_was_measured_of_every_method():
+def test_the_site_shows_what_was_measured_of_every_method():
     """Seen to fail without the row of a method, and with another cost."""
-    readme = (ROOT / "README.md").read_text()
+    page = costs.PAGE.read_text()
     measured = json.loads((ROOT / "benchmarks" / "results" / "costs.json").read_text())
     seconds = measured["seconds_an_epoch"]
     assert list(seconds) == [method.name for method in METHODS]
-    assert costs.insert(costs.table(seconds), readme, costs.BEGIN, costs.END) == readme
+    assert insert(costs.table(seconds), page, costs.BEGIN, costs.END) == page
     for method in METHODS:
         row = f"| {method.name} | "
-        assert readme.split(costs.BEGIN)[1].split(costs.END)[0].count(row) == 1
+        assert page.split(costs.BEGIN)[1].split(costs.END)[0].count(row) == 1
 
 
 def test_every_overlay_is_listed():
@@ -39,7 +40,7 @@ def few(monkeypatch):
 
 def test_the_command_runs(few, capsys):
     """The reference costs 1, and nothing is saved."""
-    files = [ROOT / "README.md", ROOT / "benchmarks" / "results" / "costs.json"]
+    files = [costs.PAGE, ROOT / "benchmarks" / "results" / "costs.json"]
     before = [path.stat().st_mtime_ns for path in files]
     costs.main(["--quick"])
     _, rule, *rows = [x for x in capsys.readouterr().out.splitlines() if x.startswith("|")]
@@ -59,13 +60,13 @@ def test_hard_draws_are_what_is_measured(few):
 
 
 def test_saving(few, tmp_path):
-    readme, results = tmp_path / "README.md", tmp_path / "costs.json"
-    readme.write_text(f"# Title\n\n{costs.BEGIN}\nold\n{costs.END}\n\nend\n")
+    page, results = tmp_path / "page.md", tmp_path / "costs.json"
+    page.write_text(f"# Title\n\n{costs.BEGIN}\nold\n{costs.END}\n\nend\n")
     seconds = dict(zip(few, (2.0, 3.0, 10.0), strict=True))
     for _ in range(2):  # a second time changes nothing
-        costs.save(seconds, results, readme)
+        costs.save(seconds, results, page)
     assert json.loads(results.read_text())["seconds_an_epoch"] == seconds
-    text = readme.read_text()
+    text = page.read_text()
     assert text.startswith(f"# Title\n\n{costs.BEGIN}\n\n| method | config |")
     assert text.endswith(f" |\n\n{costs.END}\n\nend\n")
     assert "old" not in text
@@ -76,6 +77,6 @@ def test_saving(few, tmp_path):
 def test_what_does_not_fit_is_refused(few):
     with pytest.raises(ValueError, match=r"run python -m benchmarks\.costs"):
         costs.table({costs.BCE: 1.0})
-    for readme in ("", f"{costs.END}{costs.BEGIN}", f"{costs.BEGIN}{costs.BEGIN}{costs.END}"):
-        with pytest.raises(ValueError, match="once in the README"):
-            costs.insert("text", readme, costs.BEGIN, costs.END)
+    for page in ("", f"{costs.END}{costs.BEGIN}", f"{costs.BEGIN}{costs.BEGIN}{costs.END}"):
+        with pytest.raises(ValueError, match="once in the page"):
+            insert("text", page, costs.BEGIN, costs.END)
