@@ -5,13 +5,16 @@ that the installed versions still have it. Nothing of Lightning is imported here
 floor stands on this file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from typing_extensions import override
 
 if TYPE_CHECKING:
+    from argparse import Action, ArgumentParser, _ArgumentGroup
+
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import ModelCheckpoint
     from pytorch_lightning.cli import LightningCLI
@@ -20,6 +23,38 @@ if TYPE_CHECKING:
     _CLI = LightningCLI
 else:
     _CLI = object
+
+
+@contextmanager
+def showing(parser: "ArgumentParser", groups: "list[_ArgumentGroup]") -> Iterator[None]:
+    """Lets the help of a parser show some groups of its options alone.
+
+    Python 3.11: ``ArgumentParser._action_groups``.
+    """
+    everything = parser._action_groups
+    parser._action_groups = groups
+    try:
+        yield
+    finally:
+        parser._action_groups = everything
+
+
+def option_groups(parser: "ArgumentParser") -> "list[_ArgumentGroup]":
+    """The groups of options of a parser.
+
+    Python 3.11: ``ArgumentParser._action_groups``.
+    """
+    return parser._action_groups
+
+
+def options_of(group: "ArgumentParser | _ArgumentGroup") -> "list[Action]":
+    """The options of a group, or all of a parser.
+
+    Python 3.11: ``ArgumentParser._actions``, ``_ArgumentGroup._group_actions``.
+    """
+    own = getattr(group, "_group_actions", None)
+    return own if own is not None else group._actions
+
 
 # Among the hyper-parameters of a checkpoint, Lightning looks here for the class to build and for
 # the function that builds it. Lightning 2.6.6: ``core.saving._load_state``.

@@ -13,6 +13,7 @@ import torch
 import invlightning as il
 import invlightning_start as start
 from invlightning.cli import run
+from invlightning.cli.outputs import COMMANDS, parser_of
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -90,6 +91,8 @@ def test_commands_of_a_page(page, folder, python_of):
     for command, *arguments in commands(page):
         if command == "list":
             start.answer([command, *arguments])
+        elif command in COMMANDS:
+            parser_of(command).parse_args(arguments)
         elif command != "--version" and "--help" not in arguments:
             parse(command, arguments)
 

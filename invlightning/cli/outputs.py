@@ -78,12 +78,17 @@ COMMANDS = {"recommend": recommend_command}
 
 def run_output(arguments: list[str]) -> None:
     """Runs a command of :data:`COMMANDS`, whose name comes first; exits if arguments are wrong."""
-    function = COMMANDS[arguments[0]]
-    parser = ArgumentParser(prog=f"invlightning {arguments[0]}", exit_on_error=False)
-    parser.add_function_arguments(function, as_positional=False)
+    name, *options = arguments
     try:
-        given = parser.parse_args(arguments[1:])
+        given = parser_of(name).parse_args(options)
     except ArgumentError as error:
         print(f"error: {plain_message(str(error))}", file=sys.stderr)
         raise SystemExit(2) from error
-    function(**given.as_dict())
+    COMMANDS[name](**given.as_dict())
+
+
+def parser_of(name: str) -> ArgumentParser:
+    """The parser of a command of :data:`COMMANDS`."""
+    parser = ArgumentParser(prog=f"invlightning {name}", exit_on_error=False)
+    parser.add_function_arguments(COMMANDS[name], as_positional=False)
+    return parser

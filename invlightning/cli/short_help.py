@@ -6,6 +6,8 @@ from typing import Any
 from pytorch_lightning.cli import LightningArgumentParser
 from typing_extensions import override
 
+from invlightning.compat import option_groups, options_of, showing
+
 EPILOG = (
     "Everything of Lightning's Trainer is --trainer.NAME, such as --trainer.max_epochs 5; "
     "--trainer.help lists them. --model.help CLASS and --data.help CLASS list the arguments of a "
@@ -31,28 +33,24 @@ class CommandParser(LightningArgumentParser):
     @override
     def format_help(self, formatter: argparse.HelpFormatter | None = None) -> str:
         """The help without the groups of the Trainer."""
-        return self._help_of([group for group in self._action_groups if not _of_trainer(group)])
+        return self._help_of([group for group in option_groups(self) if not _of_trainer(group)])
 
     def trainer_help(self) -> str:
         """The options of the Trainer alone."""
-        return self._help_of([group for group in self._action_groups if _of_trainer(group)])
+        return self._help_of([group for group in option_groups(self) if _of_trainer(group)])
 
     def _help_of(self, groups: list[Any]) -> str:
-        everything = self._action_groups
-        self._action_groups = groups
-        try:
+        with showing(self, groups):
             return super().format_help()
-        finally:
-            self._action_groups = everything
 
 
 def shorten(parser: LightningArgumentParser) -> None:
     """Says in a line what Lightning says in paragraphs about the options of a command."""
-    for action in parser._actions:
+    for action in options_of(parser):
         if str(action.dest) in TEXTS:
             action.help = TEXTS[str(action.dest)]
-    for group in parser._action_groups:
-        for action in group._group_actions:
+    for group in option_groups(parser):
+        for action in options_of(group):
             group.title = TITLES.get(str(action.dest), group.title)
 
 
@@ -81,5 +79,5 @@ def add_trainer_help(parser: LightningArgumentParser) -> None:
 
 def _of_trainer(group: Any) -> bool:
     """Whether a group of options is that of the Trainer."""
-    names = [str(action.dest) for action in group._group_actions]
+    names = [str(action.dest) for action in options_of(group)]
     return bool(names) and all(name.split(".")[0] == TRAINER for name in names)
