@@ -85,6 +85,7 @@ class InverseLearningCLI(CheckpointArgument, LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Puts what a run writes where it belongs, and lets it monitor what is asked for."""
         section = self.config[self.config.subcommand]
+        check_intervals(section.trainer)
         move_loggers(section.trainer.logger, section.trainer.default_root_dir)
         self.prints_epochs = choose_progress(section.trainer)
         if section.monitor is not None:
@@ -115,6 +116,21 @@ class InverseLearningCLI(CheckpointArgument, LightningCLI):
         """Recommends to users and writes a table; see ``Trainer.predict``."""
         self.trainer.callbacks.append(PredictionWriter())  # type: ignore[attr-defined]
         self.trainer.predict(model, **{**kwargs, "return_predictions": False})
+
+
+def check_intervals(trainer: Any) -> None:
+    """Refuses numbers by which Lightning would divide.
+
+    Args:
+        trainer: The parsed arguments of the Trainer.
+
+    Raises:
+        ValueError: If one of them is below 1.
+    """
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch"):
+        value = trainer[name]
+        if value is not None and value < 1:
+            raise ValueError(f"--trainer.{name} is {value}, expected at least 1.")
 
 
 def version_line() -> str:

@@ -37,9 +37,16 @@ def input_error(error: BaseException | None) -> BaseException | None:
         ours = ours and not isinstance(error, BrokenPipeError)  # of ``| head``, no error at all
         # What a Trainer or an optimizer says about its arguments is about the input, too.
         of_optimizer = name.startswith("torch.optim") and isinstance(error, ValueError)
+        of_trainer = name.endswith("accelerator_connector") and isinstance(error, ValueError)
         # So is a folder or a disk that takes nothing more, wherever that shows.
         full = isinstance(error, OSError) and error.errno in _UNWRITABLE
-        if ours or of_optimizer or full or isinstance(error, MisconfigurationException):
+        if (
+            ours
+            or of_optimizer
+            or of_trainer
+            or full
+            or isinstance(error, MisconfigurationException)
+        ):
             return error
         error = error.__cause__
     return None

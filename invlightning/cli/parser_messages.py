@@ -15,6 +15,8 @@ _CLASS = re.compile(r"Problem with given class_path '([\w.]+)'")
 _TYPE = re.compile(r"Expected an? (?:<class '(\w+)'>|typing\.Literal\[([^\]]*)\])")
 _VALUE = re.compile(r"(?:Got|Given) value: (.*)")
 _NO_CLASS = re.compile(r"Expected a dot import path string: (\S+)")
+_MISSING = re.compile(r"the following arguments are required: ([\w, ]+)")
+_GIVEN_CLASS = re.compile(r"Given value: Namespace\(class_path='[\w.]*?(\w+)'")
 _UNKNOWN = (
     re.compile(r"unrecognized arguments: (--[\w.]+)"),
     re.compile(r"does not accept option '([\w.]+)'"),
@@ -41,7 +43,7 @@ def plain_message(text: str) -> str:
     Returns:
         The sentence; the message itself if it is of no known kind.
     """
-    explanations = (explain(text) for explain in (_option, _type, _class, _argument))
+    explanations = (explain(text) for explain in (_option, _missing, _type, _class, _argument))
     return next((found for found in explanations if found is not None), text)
 
 
@@ -53,6 +55,18 @@ def _option(text: str) -> str | None:
     owner = match[2] or (_CLASS.findall(text[: match.start()]) or [""])[-1]
     meant, taker = _nearest(match[1], _parameters(owner)), owner.rpartition(".")[2]
     return f"--{_key(text)}.{match[1]} is no option of {taker}{meant}"
+
+
+def _missing(text: str) -> str | None:
+    """Arguments that a class cannot do without."""
+    match = _MISSING.search(text)
+    key = _key(text[: match.start()]) if match is not None else ""
+    if match is None or not key:
+        return None
+    names = [f"--{key}.{name}" for name in match[1].split(", ")]
+    taker = _GIVEN_CLASS.search(text, match.end())
+    whose = f" by {taker[1]}" if taker is not None else ""
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} required{whose}."
 
 
 def _type(text: str) -> str | None:
