@@ -144,6 +144,15 @@ def test_every_page_is_reached():
     assert rooms - {"cli"} <= {path.stem for path in (DOCS / "reference" / "api").glob("*.md")}
 
 
+def test_promised_tests_exist():
+    """Seen to fail with a test that was renamed."""
+    lines = (DOCS / "reference" / "promises.md").read_text().splitlines()
+    named = [found[1] for line in lines if (found := re.search(r"`(tests/\S+::\S+)` \|$", line))]
+    assert len(named) == len([line for line in lines if line.startswith("| ")]) - 1
+    for path, _, name in (test.partition("::") for test in named):
+        assert f"\ndef {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
+
+
 def trainer():
     return pl.Trainer(
         max_epochs=1,

@@ -80,6 +80,7 @@ CASES = [
     (["--model.unlabeled_loss.temperature=0"], "temperature is 0.0, expected more than 0"),
     (["--model.direction=up"], "--model.direction is 'up', expected 'adam', 'sgd', 'sign'."),
     (["--model.top_k=0"], "k is 0: a ranking needs at least one rank"),
+    (["--model.label_cutoff=0"], "k is 0: a ranking needs at least one rank"),
     (["--model.item_chunk=0"], "item_chunk 0: both must be at least 1."),
     (["--data.num_exposed=-1"], "num_exposed must be at least 0, got -1."),
     (["--seed_everything=abc"], "--seed_everything is 'abc', expected bool or int."),

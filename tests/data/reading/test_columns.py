@@ -49,6 +49,18 @@ def test_text_stays_text(column):
 @pytest.mark.parametrize(
     "column",
     [
+        np.array([2**63 + 1, 7], dtype=np.uint64),
+        pa.array([2**63 + 1, 7], pa.uint64()),
+    ],
+)
+def test_ids_beyond_int64_stay_as_written(column):
+    """Seen to fail with pyarrow's own message."""
+    assert [str(user) for user in as_ids(column, "user").to_pylist()] == [str(2**63 + 1), "7"]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
         np.array([1.0, np.nan, 2.0]),
         np.array(["a", None, "b"], dtype=object),
         np.array([1, float("nan"), 2], dtype=object),
