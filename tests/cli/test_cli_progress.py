@@ -49,6 +49,7 @@ def test_who_shows_progress(given, terminal, lines, bar, monkeypatch):
 def test_nothing_is_advertised(caplog):
     """Seen to fail without the filter: Lightning recommends a service at every start."""
     log = logging.getLogger(console.LIGHTNING_LOG)
+    caplog.set_level(logging.INFO, logger=console.LIGHTNING_LOG)  # others may have raised it
     monitored = caplog.handler
     log.addHandler(monitored)
     try:

@@ -111,7 +111,8 @@ def test_help_of_a_command_is_short(capsys):
         assert stop.value.code == 0
         texts.append(capsys.readouterr().out)
     ours, of_trainer = texts
-    assert len(ours.splitlines()) < 85
+    # Lines would depend on how many classes of models other tests made known.
+    assert len([line for line in ours.splitlines() if line.strip().startswith("-")]) < 30
     assert "--trainer.help" in ours
     assert "--trainer.max_epochs MAX" not in ours
     assert "Lightning" not in ours.splitlines()[0]
