@@ -88,6 +88,7 @@ class Method:
 
 
 IDL, RANKING, WANG = "Lin et al., WSDM 2024", "Rendle et al., UAI 2009", "Wang et al., WSDM 2021"
+YANG = "Yang et al., NeurIPS 2024"
 
 METHODS = (
     Method("labeled only", "labeled_only.yaml", "He et al., WWW 2017", labels=BOTH, rows="none"),
@@ -171,6 +172,23 @@ METHODS = (
         state="log Q of each item",
         labels=BOTH,
     ),
+    Method("PSL, relu", "psl.yaml", YANG, state="log Q of each item"),
+    Method(
+        "PSL, tanh",
+        "psl.yaml",
+        YANG,
+        state="log Q of each item",
+        options=("--model.joint_loss=PSLTanhLoss",),
+    ),
+    Method(
+        "PSL, arctan",
+        "psl.yaml",
+        YANG,
+        state="log Q of each item",
+        options=("--model.joint_loss=PSLArctanLoss",),
+    ),
+    Method("SimCE", "simce.yaml", "Yang et al., arXiv 2406.16170"),
+    Method("lower-left partial AUC", "llpauc.yaml", "Shi et al., WWW 2024"),
     Method("BPR", "bpr.yaml", RANKING),
     Method("BPR, dislikes", "bpr_dislikes.yaml", RANKING, labels=BOTH),
     Method("DNS", "dns.yaml", "Zhang et al., SIGIR 2013"),

@@ -93,6 +93,7 @@ class JointRows(NamedTuple):
         unlabeled_logits: ``(B, K)`` logits of the unlabeled pairs.
         unlabeled_items: ``(B, K)`` their item indices.
         mask: ``(B, K)`` False where there is no unlabeled item; None means everywhere True.
+        users: ``(B,)`` user indices; None where the loss does not ask for them.
     """
 
     logits: Tensor
@@ -101,6 +102,7 @@ class JointRows(NamedTuple):
     unlabeled_logits: Tensor
     unlabeled_items: Tensor
     mask: Tensor | None = None
+    users: Tensor | None = None
 
 
 class RankingBatch(NamedTuple):

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from typing_extensions import override
 
+from invlightning.backbones.layers.cosine import check_temperature, cosine_vectors
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
 from invlightning.backbones.layers.graph import PositivePairs, linear_map
 from invlightning.backbones.layers.propagated import PropagatedBackbone, Vectors
@@ -48,8 +49,7 @@ class DMF(PropagatedBackbone):
         check_sizes(num_users, num_items, embedding_dim)
         if num_layers < 0:
             raise ValueError(f"num_layers is {num_layers}, expected at least 0.")
-        if temperature is not None and not temperature > 0:
-            raise ValueError(f"temperature is {temperature}, expected a positive number or None.")
+        check_temperature(temperature)
         self.temperature = temperature
         # A user is embedded by items and the other way round.
         self.users = embedding_table(num_users, embedding_dim, sparse=False)
@@ -72,10 +72,7 @@ class DMF(PropagatedBackbone):
         item_sums = linear_map(tables[0], pairs.sum_users, pairs.sum_items)
         users: Tensor = self.user_tower(pairs.user_scale(user_sums) * user_sums)
         items: Tensor = self.item_tower(pairs.item_scale(item_sums) * item_sums)
-        if self.temperature is None:
-            return users, items
-        normalize = nn.functional.normalize
-        return normalize(users, dim=1) / self.temperature, normalize(items, dim=1)
+        return cosine_vectors(users, items, self.temperature)
 
 
 def _tower(width: int, num_layers: int) -> nn.Sequential:

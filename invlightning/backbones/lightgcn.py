@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from invlightning.backbones.layers.cosine import check_temperature, cosine_vectors
 from invlightning.backbones.layers.embedding import check_sizes, embedding_table
 from invlightning.backbones.layers.graph import PositivePairs, linear_map
 from invlightning.backbones.layers.propagated import PropagatedBackbone, Vectors
@@ -27,21 +28,30 @@ class LightGCN(PropagatedBackbone):
         num_items: Number of items I.
         embedding_dim: Length of the embeddings.
         num_layers: Number of layers; 0 is plain matrix factorization.
+        temperature: The logit is the cosine of the two vectors divided by it. None takes their
+            inner product.
 
     Raises:
-        ValueError: If a size is below one or ``num_layers`` below zero.
+        ValueError: If a size is below one, ``num_layers`` below zero or ``temperature`` not
+            positive.
     """
 
     shares_graph = True
 
     def __init__(
-        self, num_users: int, num_items: int, embedding_dim: int = 64, num_layers: int = 3
+        self,
+        num_users: int,
+        num_items: int,
+        embedding_dim: int = 64,
+        num_layers: int = 3,
+        temperature: float | None = None,
     ) -> None:
         super().__init__(num_users, num_items)
         check_sizes(num_users, num_items, embedding_dim)
         if num_layers < 0:
             raise ValueError(f"num_layers is {num_layers}, expected at least 0.")
-        self.num_layers = num_layers
+        check_temperature(temperature)
+        self.num_layers, self.temperature = num_layers, temperature
         self.users = embedding_table(num_users, embedding_dim, sparse=False, std=0.1)
         self.items = embedding_table(num_items, embedding_dim, sparse=False, std=0.1)
         self.pairs = PositivePairs(num_users, num_items)
@@ -58,7 +68,8 @@ class LightGCN(PropagatedBackbone):
         embeddings = torch.cat((self.users.weight, self.items.weight))
         # The propagation is symmetric, so its own adjoint.
         vectors = linear_map(embeddings, self._propagate, self._propagate)
-        return vectors[: self.num_users], vectors[self.num_users :]
+        users, items = vectors[: self.num_users], vectors[self.num_users :]
+        return cosine_vectors(users, items, self.temperature)
 
     def _propagate(self, embeddings: Tensor) -> Tensor:
         users, items = embeddings[: self.num_users], embeddings[self.num_users :]

@@ -10,11 +10,19 @@ from invlightning.losses.inverse_dual import InverseDualLoss
 from invlightning.losses.labeled_pairwise import LabeledPairwiseLoss
 from invlightning.losses.naive_negative import NaiveNegativeLoss
 from invlightning.losses.non_negative_pu import NonNegativePULoss
+from invlightning.losses.pairwise_softmax import (
+    PairwiseSoftmaxLoss,
+    PSLArctanLoss,
+    PSLReLULoss,
+    PSLTanhLoss,
+)
+from invlightning.losses.partial_auc import LowerLeftPartialAUCLoss
 from invlightning.losses.pooled_rows import PooledRowsLoss
 from invlightning.losses.pseudo_label import PseudoLabelLoss
 from invlightning.losses.relevance import RelevanceLoss
 from invlightning.losses.reweighted import ReweightedLoss
 from invlightning.losses.sampled_softmax import SampledSoftmaxLoss
+from invlightning.losses.simplified_cross_entropy import SimCELoss
 from invlightning.losses.soft_label import SoftLabel
 from invlightning.losses.symmetric_cross_entropy import SymmetricCrossEntropy
 from invlightning.losses.truncated import TruncatedLoss
@@ -28,13 +36,19 @@ __all__ = [
     "JointLoss",
     "LabeledLoss",
     "LabeledPairwiseLoss",
+    "LowerLeftPartialAUCLoss",
     "NaiveNegativeLoss",
     "NonNegativePULoss",
+    "PSLArctanLoss",
+    "PSLReLULoss",
+    "PSLTanhLoss",
+    "PairwiseSoftmaxLoss",
     "PooledRowsLoss",
     "PseudoLabelLoss",
     "RelevanceLoss",
     "ReweightedLoss",
     "SampledSoftmaxLoss",
+    "SimCELoss",
     "SoftLabel",
     "SymmetricCrossEntropy",
     "TruncatedLoss",

@@ -23,6 +23,21 @@ def all_rows(rows: JointRows) -> tuple[Tensor, Tensor, Tensor | None]:
     return logits, labels, torch.cat([exists, rows.mask.flatten()])
 
 
+def users_of(rows: JointRows, name: str) -> Tensor:
+    """Users ``(B,)`` of the labeled rows.
+
+    Args:
+        rows: The rows.
+        name: Who asks, for the message.
+
+    Raises:
+        ValueError: If the rows do not tell them.
+    """
+    if rows.users is None:
+        raise ValueError(f"{name} compares rows of a user, but the rows have no users: pass users.")
+    return rows.users
+
+
 def compared_rows(rows: JointRows) -> Tensor:
     """Positives that have an unlabeled item to be compared with, ``(B,)`` booleans."""
     positive = rows.labels > 0.5

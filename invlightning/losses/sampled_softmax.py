@@ -1,16 +1,15 @@
 """Sampled softmax with the log-Q correction."""
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
-from invlightning.losses.dislikes import DislikesLoss
+from invlightning.losses.counted_draws import CountedDrawsLoss
 from invlightning.losses.functional import mean_where, sampled_rejection, sampled_softmax
 from invlightning.losses.joint_rows import compared_rows, disliked_rows
-from invlightning.types import JointRows, TrainingFacts
+from invlightning.types import JointRows
 
 
-class SampledSoftmaxLoss(DislikesLoss):
+class SampledSoftmaxLoss(CountedDrawsLoss):
     """Softmax over the catalogue, estimated from the drawn items and their probabilities Q.
 
     See :func:`~invlightning.losses.functional.sampled_softmax`. Q must be that of the sampler:
@@ -39,37 +38,6 @@ class SampledSoftmaxLoss(DislikesLoss):
         ValueError: If an argument is out of its range.
     """
 
-    log_weights: Tensor | None
-    log_rest: Tensor | None
-
-    def __init__(
-        self, beta: float = 0.0, temperature: float = 1.0, negative_weight: float = 0.0
-    ) -> None:
-        super().__init__(negative_weight)
-        if not beta >= 0:
-            raise ValueError(f"beta is {beta}, expected 0 or more; 0 stands for uniform draws.")
-        if not temperature > 0:
-            raise ValueError(f"temperature is {temperature}, expected more than 0.")
-        self.beta = beta
-        self.temperature = temperature
-        # Not in checkpoints: every fit counts them anew from its training rows.
-        self.register_buffer("log_weights", None, persistent=False)
-        self.register_buffer("log_rest", None, persistent=False)
-
-    @override
-    def start_fit(self, facts: TrainingFacts) -> None:
-        """Counts the rows of each item, which give the probabilities of the draws.
-
-        Raises:
-            ValueError: If there is no positive, or no negative although they have a weight.
-        """
-        super().start_fit(facts)
-        # A sampler never draws items without rows; should one be given, it counts as one row.
-        counts = torch.bincount(facts.items, minlength=facts.num_items).clamp(min=1).double()
-        weights = counts**self.beta
-        self.log_weights = weights.log().float()
-        self.log_rest = (weights.sum() - weights).log().float()
-
     @override
     def forward(self, rows: JointRows) -> Tensor:
         """Returns the mean over positives, 0 for a batch without any, and that over dislikes.
@@ -83,14 +51,7 @@ class SampledSoftmaxLoss(DislikesLoss):
         Raises:
             RuntimeError: If the items were never counted.
         """
-        if self.log_weights is None or self.log_rest is None:
-            raise RuntimeError(
-                "the items were never counted: call start_fit(facts) with the training "
-                "rows before the first step."
-            )
-        no_hit = rows.unlabeled_items != rows.items.unsqueeze(1)
-        rows = rows._replace(mask=no_hit if rows.mask is None else no_hit & rows.mask)
-        log_q = self.log_weights[rows.unlabeled_items] - self.log_rest[rows.items].unsqueeze(1)
+        rows, log_q = self.drawn(rows)
         given = (rows.logits, rows.unlabeled_logits, log_q, rows.mask, self.temperature)
         loss = mean_where(sampled_softmax(*given, reduction="none"), compared_rows(rows))
         if not self.negative_weight:

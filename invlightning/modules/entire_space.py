@@ -191,7 +191,7 @@ class EntireSpaceRecommender(Recommender):
             users.unsqueeze(1), torch.cat([items.unsqueeze(1), drawn], 1)
         )
         labels = logits.new_ones(len(users))
-        rows = JointRows(logits[:, 0], labels, items, logits[:, 1:], drawn, mask)
+        rows = JointRows(logits[:, 0], labels, items, logits[:, 1:], drawn, mask, users)
         loss: Tensor = self.exposure_criterion(rows)
         return loss
 

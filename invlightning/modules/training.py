@@ -141,8 +141,8 @@ class TrainedModule(CapturableModule, EvaluatedModule):
         drawn = require_unlabeled(batch).clamp(min=0)  # -1 marks that there is no item
         items = torch.cat([batch.items.unsqueeze(1), drawn], 1)
         logits = self(batch.users.unsqueeze(1), items)
-        mask = batch.unlabeled_mask
-        rows = JointRows(logits[:, 0], batch.labels, batch.items, logits[:, 1:], drawn, mask)
+        labeled = (logits[:, 0], batch.labels, batch.items)
+        rows = JointRows(*labeled, logits[:, 1:], drawn, batch.unlabeled_mask, batch.users)
         loss: Tensor = self.joint_criterion(rows)
         return loss
 

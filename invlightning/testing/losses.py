@@ -150,7 +150,8 @@ class JointLossTests(_LossTests):
         places = torch.arange(12, device=logits.device)
         drawn = torch.stack([logits.roll(shift) for shift in (1, 2, 4)], dim=1)
         items = (places.unsqueeze(1) + torch.tensor([1, 2, 4], device=logits.device)) % 12
-        return JointRows(logits, (places % 2).to(logits), places, drawn, items)
+        labels = (places % 2).to(logits)
+        return JointRows(logits, labels, places, drawn, items, users=places // 4)
 
     @override
     def apply(self, loss: JointLoss, logits: Tensor) -> Tensor:
@@ -171,6 +172,7 @@ class JointLossTests(_LossTests):
         rows, order, columns = self.moderate(), torch.arange(12).roll(5).flip(0), [2, 0, 1]
         rows = rows._replace(mask=rows.unlabeled_items % 5 != 0)
         assert rows.mask is not None
+        assert rows.users is not None
         other = JointRows(
             rows.logits[order],
             rows.labels[order],
@@ -178,6 +180,7 @@ class JointLossTests(_LossTests):
             rows.unlabeled_logits[order][:, columns],
             rows.unlabeled_items[order][:, columns],
             rows.mask[order][:, columns],
+            rows.users[order],
         )
         assert (self.make()(rows) - self.make()(other)).abs() < 1e-12
 

@@ -18,6 +18,10 @@ class TestLightGCN(BackboneTests):
     backbone = LightGCN
 
 
+class TestCosineLightGCN(BackboneTests):
+    backbone = partial(LightGCN, temperature=2.0)
+
+
 class TestDMF(BackboneTests):
     backbone = DMF
 
@@ -31,13 +35,12 @@ def positive_pairs(facts):
 
 
 @pytest.mark.parametrize("num_layers", [0, 1, 3])
-def test_lightgcn_matches_the_formula(num_layers):
+@pytest.mark.parametrize("temperature", [None, 0.2])
+def test_lightgcn_matches_the_formula(num_layers, temperature):
     facts = make_facts()
-    backbone = awake(LightGCN(USERS, ITEMS, 4, num_layers), facts)
-    state = state_of(backbone)
-    expected = oracle.lightgcn(
-        state["users.weight"], state["items.weight"], positive_pairs(facts), num_layers
-    )
+    backbone = awake(LightGCN(USERS, ITEMS, 4, num_layers, temperature), facts)
+    tables = (state_of(backbone)[f"{side}.weight"] for side in ("users", "items"))
+    expected = oracle.lightgcn(*tables, positive_pairs(facts), num_layers, temperature)
     assert torch.allclose(backbone(*all_pairs()), torch.from_numpy(expected), atol=1e-12)
 
 
@@ -100,8 +103,9 @@ def test_bad_arguments_of_graph_backbones_are_refused():
         LightGCN(USERS, ITEMS, num_layers=-1)
     with pytest.raises(ValueError, match="num_layers is -1"):
         DMF(USERS, ITEMS, num_layers=-1)
-    with pytest.raises(ValueError, match="temperature is 0"):
-        DMF(USERS, ITEMS, temperature=0)
+    for build in (LightGCN, DMF):
+        with pytest.raises(ValueError, match="temperature is 0"):
+            build(USERS, ITEMS, temperature=0)
     for build in (LightGCN, DMF):
         with pytest.raises(ValueError, match="num_users is 0"):
             build(0, ITEMS)

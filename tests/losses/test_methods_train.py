@@ -20,6 +20,9 @@ METHODS = {
     "Rel-MF": (losses.RelevanceLoss, 1),
     "debiased": (losses.DebiasedContrastiveLoss, 8),
     "softmax": (losses.SampledSoftmaxLoss, 8),
+    "PSL": (losses.PSLReLULoss, 8),
+    "SimCE": (losses.SimCELoss, 2),
+    "LLPAUC": (losses.LowerLeftPartialAUCLoss, 8),
     "BPR": (losses.BPRLoss, 1),
 }
 

@@ -35,12 +35,26 @@ OF_PAIRS = {
     "sampled_softmax": partial(
         functional.sampled_softmax, log_probabilities=torch.linspace(-4, -1, 4)
     ),
+    "pairwise_softmax": partial(
+        functional.pairwise_softmax,
+        log_probabilities=torch.linspace(-4, -1, 4),
+        log_activation=functional.log_tanh_activation,
+    ),
+    "hardest_margin": functional.hardest_margin,
     "sampled_rejection": partial(
         functional.sampled_rejection, log_probabilities=torch.linspace(-4, -1, 4)
     ),
     "debiased_contrast": partial(functional.debiased_contrast, prior=0.1),
 }
 OTHERS = {
+    "lower_left_partial_auc": partial(
+        functional.lower_left_partial_auc,
+        POSITIVES,
+        DRAWN,
+        torch.arange(6) % 2,
+        alpha=0.5,
+        beta=0.5,
+    ),
     "truncated_cross_entropy": partial(
         functional.truncated_cross_entropy, LOGITS, LABELS, torch.tensor(0.2)
     ),
@@ -56,7 +70,7 @@ ALL = OF_ROWS | PAIRS | OTHERS
 @pytest.mark.parametrize("name", ALL)
 def test_sum_is_that_of_the_rows(name):
     rows = ALL[name](reduction="none")
-    shape = (POSITIVES if name in OF_PAIRS else LOGITS).shape
+    shape = (POSITIVES if name in {*OF_PAIRS, "lower_left_partial_auc"} else LOGITS).shape
     assert rows.shape == ((24, 24) if name == "labeled_pairwise_loss" else shape)
     assert torch.allclose(ALL[name](reduction="sum"), rows.sum(), rtol=1e-12)
 

@@ -11,7 +11,7 @@ def feedback(pairs, num_users, num_items):
     return matrix
 
 
-def lightgcn(users, items, pairs, num_layers):
+def lightgcn(users, items, pairs, num_layers, temperature=None):
     """All logits: the mean of D^-1/2 A D^-1/2 applied 0 .. num_layers times (He et al., eq. 8)."""
     num_users, num_items = len(users), len(items)
     total = num_users + num_items
@@ -30,7 +30,9 @@ def lightgcn(users, items, pairs, num_layers):
         layer = normalized @ layer
         layers.append(layer)
     vectors = sum(layers) / (num_layers + 1)
-    return vectors[:num_users] @ vectors[num_users:].T
+    if temperature is not None:
+        vectors = vectors / np.sqrt((vectors**2).sum(1, keepdims=True))
+    return vectors[:num_users] @ vectors[num_users:].T / (temperature or 1)
 
 
 def _tower(row, table, layers):

@@ -43,7 +43,7 @@ def bayesian_personalized_ranking(
     losses = F.softplus(as_float(unlabeled) - as_float(positives).unsqueeze(1))
     exists = torch.ones_like(losses, dtype=torch.bool) if mask is None else mask
     losses = losses.where(exists, 0).sum(1) / exists.sum(1).clamp(min=1)
-    return reduce(losses, reduction, _rows(mask))
+    return reduce(losses, reduction, rows_with_pairs(mask))
 
 
 def sampled_softmax(
@@ -83,8 +83,8 @@ def sampled_softmax(
         tensor(3.0725)
     """
     target = as_float(positives) / temperature
-    log_sum = _log_sum(unlabeled, log_probabilities, mask, temperature)
-    return reduce(F.softplus(log_sum - target), reduction, _rows(mask))
+    others = log_sum(as_float(unlabeled) / temperature, log_probabilities, mask)
+    return reduce(F.softplus(others - target), reduction, rows_with_pairs(mask))
 
 
 def sampled_rejection(
@@ -122,8 +122,8 @@ def sampled_rejection(
         tensor(0.0725)
     """
     target = as_float(disliked) / temperature
-    log_sum = _log_sum(unlabeled, log_probabilities, mask, temperature)
-    return reduce(F.softplus(target - log_sum), reduction, _rows(mask))
+    others = log_sum(as_float(unlabeled) / temperature, log_probabilities, mask)
+    return reduce(F.softplus(target - others), reduction, rows_with_pairs(mask))
 
 
 def debiased_contrast(
@@ -173,14 +173,24 @@ def debiased_contrast(
     drawn = (scores - shift.unsqueeze(1)).exp().sum(1)
     negative = (drawn - prior * count * positive) / (1 - prior)
     negative = torch.maximum(negative, count * (lowest - shift).exp())
-    return reduce((positive + negative).log() - (target - shift), reduction, _rows(mask))
+    return reduce((positive + negative).log() - (target - shift), reduction, rows_with_pairs(mask))
 
 
-def _log_sum(
-    unlabeled: Tensor, log_probabilities: Tensor, mask: Tensor | None, temperature: float
-) -> Tensor:
-    """Log ``(B,)`` of the sum over the catalogue that drawn items estimate, Z."""
-    scores = as_float(unlabeled) / temperature
+def log_sum(scores: Tensor, log_probabilities: Tensor, mask: Tensor | None) -> Tensor:
+    """Log of a sum of exponentials over the catalogue, estimated from drawn items.
+
+    Args:
+        scores: ``(B, K)`` exponents of items drawn with replacement from Q.
+        log_probabilities: log Q of the drawn items; broadcasts to ``(B, K)``.
+        mask: ``(B, K)`` False where there is no item; None means everywhere True.
+
+    Returns:
+        ``(B,)`` logs of mean_j exp(s_j) / Q_j; a very low number for a row without items.
+
+    Example:
+        >>> log_sum(torch.zeros(1, 2), torch.tensor(0.25).log(), None).exp()
+        tensor([4.])
+    """
     terms = scores - log_probabilities.to(scores.dtype)
     exists = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
     # The lowest number, not minus infinity: the gradient of an empty row would not be a number.
@@ -188,6 +198,11 @@ def _log_sum(
     return terms.logsumexp(1) - exists.sum(1).clamp(min=1).to(terms.dtype).log()
 
 
-def _rows(mask: Tensor | None) -> Tensor | None:
-    """Rows ``(B,)`` that have an unlabeled pair; None means all."""
+def rows_with_pairs(mask: Tensor | None) -> Tensor | None:
+    """Rows ``(B,)`` that have an unlabeled pair; None means all.
+
+    Example:
+        >>> rows_with_pairs(torch.tensor([[True, False], [False, False]]))
+        tensor([ True, False])
+    """
     return None if mask is None else mask.any(1)
