@@ -16,6 +16,13 @@ from invlightning.evaluation_mode import evaluation_mode, fixed_parameters
 from invlightning.metrics.functional import top_unseen
 from invlightning.modules.evaluation import EvaluatedModule
 from invlightning.modules.history import history_in_memory, stored_history
+from invlightning.modules.unknown_users import (
+    Unknown,
+    check_unknown,
+    most_met,
+    parted,
+    popular_table,
+)
 from invlightning.modules.vocabularies import RawIds, Seen, ranked_table
 
 _BATCH = 512  # users whose scores are in memory at once
@@ -71,6 +78,7 @@ class ServedModule(EvaluatedModule):
         seen: Seen | None = None,
         k: int | None = None,
         candidates: RawIds | None = None,
+        unknown: Unknown = "error",
     ) -> pd.DataFrame:
         """Recommends to some users, without a trainer.
 
@@ -83,14 +91,23 @@ class ServedModule(EvaluatedModule):
                 warning says that nothing is left out. ``{}`` means that nothing is.
             k: Number of items a user. None means ``top_k``.
             candidates: Raw ids of the items to choose from. None means all.
+            unknown: What becomes of users who were not in training: ``error``, ``skip`` leaves them
+                out, and ``popular`` gives them, behind the others and without a score, what most
+                users have met, as far as the data of the training or the checkpoint say.
 
         Returns:
             Columns user, item, rank (from 1) and score (logit), at most ``k`` rows a user; fewer
             where less is left.
 
         Raises:
-            ValueError: If an id is unknown, ``users`` is a text, or ``k`` is more than there are.
+            ValueError: If an id is unknown, ``users`` is a text, ``k`` is more than there are, or
+                nobody knows what is popular.
         """
+        check_unknown(unknown)
+        check_list(users, "users")
+        strangers: list[int | str] = []
+        if unknown != "error" and self.vocabularies.users is not None:
+            users, strangers = parted(users, self.vocabularies.users)
         index = self.encode_users(users)
         known = self.known(index, seen)
         allowed = self.candidate_mask(candidates)
@@ -98,6 +115,11 @@ class ServedModule(EvaluatedModule):
         for batch in index.split(_BATCH) or (index,):
             scores, items = self.top_items(batch, known, self.checked_k(k, allowed), allowed)
             tables.append(self.vocabularies.table(batch, items, scores))
+        if strangers and unknown == "popular":
+            history = history_in_memory(self) or self.history
+            best = most_met(history, allowed, self.checked_k(k, allowed))
+            tables = [table for table in tables if len(table)]
+            tables.append(popular_table(strangers, best, self.vocabularies.items))
         return pd.concat(tables, ignore_index=True)
 
     @torch.no_grad()
